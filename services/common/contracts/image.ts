@@ -1,0 +1,42 @@
+/** What a built image is, on disk: `manifest.json` beside the artefacts that it lists. */
+import {Type, type Static} from 'typebox';
+
+const Hex64 = Type.String({pattern: '^[0-9a-f]{64}$'});
+
+export const Artefact = Type.Object({
+  file: Type.String({pattern: '^[A-Za-z0-9._+-]+$'}),
+  /** Bytes. */
+  size: Type.Integer({minimum: 0}),
+  sha256: Hex64,
+});
+export type Artefact = Static<typeof Artefact>;
+
+/** `disk`: raw GPT disk; `qcow2`: the same bytes, compressed; `usr`, `tree`, `uki`: the update artefacts. */
+export const ArtefactName = Type.Union([
+  Type.Literal('disk'),
+  Type.Literal('qcow2'),
+  Type.Literal('usr'),
+  Type.Literal('tree'),
+  Type.Literal('uki'),
+  Type.Literal('boot-loader'),
+]);
+export type ArtefactName = Static<typeof ArtefactName>;
+
+export const ImageManifest = Type.Object({
+  schema: Type.Literal(1),
+  name: Type.String(),
+  /** semver */
+  version: Type.String(),
+  architecture: Type.Literal('x86_64'),
+  /** False when packages were resolved anew because locked ones are gone from the archive. */
+  locked: Type.Boolean(),
+  /** Whether boot loader and UKI carry Secure Boot signatures. */
+  signed: Type.Boolean(),
+  /** dm-verity root hash of /usr: the name of this OS release in every format. */
+  rootHash: Hex64,
+  kernel: Type.String(),
+  /** SHA-256 of the lock that the image was built from. */
+  lockSha256: Hex64,
+  artefacts: Type.Record(Type.String(), Artefact),
+});
+export type ImageManifest = Static<typeof ImageManifest>;

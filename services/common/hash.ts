@@ -1,0 +1,15 @@
+/** SHA-256 of bytes and of files. */
+import {createHash} from 'node:crypto';
+import {createReadStream} from 'node:fs';
+
+/** Lower-case hex SHA-256 of `data`. */
+export function sha256(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
+}
+
+/** Lower-case hex SHA-256 of a file, read in a stream. */
+export async function sha256File(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, {highWaterMark: 1 << 20})) hash.update(chunk as Uint8Array);
+  return hash.digest('hex');
+}
