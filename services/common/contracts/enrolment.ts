@@ -1,6 +1,8 @@
 /** The messages by which a machine gets its certificates, over HTTPS or carried by the command line over SSH. */
 import {Type, type Static} from 'typebox';
 
+export {machineServerName} from '../enrolment-mac.ts';
+
 const Uuid = Type.String({pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'});
 /** HMAC-SHA256 keyed with the enrolment token, lower-case hex. */
 const Mac = Type.String({pattern: '^[0-9a-f]{64}$'});
@@ -15,7 +17,9 @@ export const EnrolmentConfig = Type.Object({
   /** Seconds since the epoch after which the token is refused. */
   expires: Type.Integer({minimum: 0}),
   /** Where the machine may enrol by itself; absent when the command line comes for the request over SSH. */
-  server: Type.Optional(Type.Object({url: Type.String(), ca: Type.String()})),
+  server: Type.Optional(
+    Type.Object({url: Type.String({maxLength: 2048}), ca: Type.String({maxLength: 16384})}),
+  ),
 });
 export type EnrolmentConfig = Static<typeof EnrolmentConfig>;
 
@@ -31,18 +35,18 @@ export const EnrolmentRequest = Type.Object({
 });
 export type EnrolmentRequest = Static<typeof EnrolmentRequest>;
 
-/** The answer; over SSH it is given to `hawser-enrol accept` on standard input. */
+/**
+ * The answer; over SSH it is given to `hawser-enrol accept` on standard input. Machines and operators have separate
+ * CAs: a machine's certificate must never open another machine's Docker.
+ */
 export const EnrolmentGrant = Type.Object({
   machine: Uuid,
   generation: Type.Integer({minimum: 1}),
   certificate: Type.String({maxLength: 16384}),
-  /** PEM of the CA that clients' certificates are checked against. */
+  /** PEM of the operators' CA, that Docker's clients are checked against. */
   ca: Type.String({maxLength: 16384}),
+  /** PEM of the fleet's CA, which signed `certificate` and the certificates of Hawser's servers. */
+  fleetCa: Type.String({maxLength: 16384}),
   mac: Mac,
 });
 export type EnrolmentGrant = Static<typeof EnrolmentGrant>;
-
-/** The stable DNS name of a machine in its certificate: clients check this name, so addresses may change. */
-export function machineServerName(uuid: string): string {
-  return `${uuid}.machine.hawser.internal`;
-}
