@@ -1,0 +1,25 @@
+/** What can be wrong with a disk, a boot file or an exported image. */
+import {HawserError} from '../../services/common/errors.ts';
+
+export type FormatErrorCode =
+  | 'truncated'
+  | 'no-gpt'
+  | 'bad-gpt-header'
+  | 'bad-gpt-checksum'
+  | 'gpt-copies-differ'
+  | 'bad-partition'
+  | 'no-such-partition'
+  | 'not-pe'
+  | 'bad-pe-header'
+  | 'bad-pe-section'
+  | 'bad-certificate-table'
+  | 'already-signed'
+  | 'not-signed'
+  | 'not-reattachable'
+  | 'not-uki'
+  | 'bad-fat'
+  | 'no-such-file'
+  | 'unknown-format'
+  | 'export-differs';
+
+export class FormatError extends HawserError<FormatErrorCode> {}
