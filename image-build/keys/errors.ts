@@ -1,0 +1,7 @@
+/** What can go wrong with the keys that sign boot files. */
+import {HawserError} from '../../services/common/errors.ts';
+
+export type KeysErrorCode =
+  'keys-missing' | 'keys-incomplete' | 'keys-readable-by-others' | 'bad-signed-data' | 'bad-time';
+
+export class KeysError extends HawserError<KeysErrorCode> {}
