@@ -1,0 +1,119 @@
+/** From "the machine runs" to "Docker answers": the steps that are the same on every driver. */
+import type {ProgressStep} from '../services/common/progress.ts';
+import {lastConsoleLine} from './console.ts';
+import {ensureClientCertificate} from './docker/certificate.ts';
+import {ping} from './docker/api.ts';
+import type {Driver, DriverMachine, Endpoint} from './driver.ts';
+import {enrolOverSsh} from './enrol.ts';
+import {MachineError} from './errors.ts';
+import type {MachineDeps} from './machine.ts';
+import type {MachineRecord} from './store/record.ts';
+import type {SshTarget} from './ssh/connection.ts';
+import {attempt, waitForLogin} from './ssh/wait.ts';
+import type {Patience} from './ssh/wait.ts';
+
+const PING_TIMEOUT_MS = 30_000;
+const CONSOLE_INTERVAL_MS = 2000;
+
+export interface Access {
+  readonly deps: MachineDeps;
+  readonly driver: Driver;
+  readonly record: MachineRecord;
+  readonly machine: DriverMachine;
+  /** Seconds that each phase may take. */
+  readonly seconds: number;
+}
+
+/** Where a machine is reached; throws `no-address` while its driver does not know. */
+export function endpointOf(driver: Driver, machine: DriverMachine): Endpoint {
+  const endpoint = driver.endpoint(machine);
+  if (endpoint !== undefined) return endpoint;
+  throw new MachineError('no-address', `machine "${machine.name}" has no address yet`, {
+    remedy: `finish it with hawser machine create ${machine.name}`,
+  });
+}
+
+export function sshTarget(driver: Driver, record: MachineRecord, machine: DriverMachine): SshTarget {
+  return {
+    address: endpointOf(driver, machine).ssh,
+    user: record.user,
+    hostKeyAlias: record.uuid,
+    folder: machine.folder,
+  };
+}
+
+export async function reachBySsh(access: Access, proven: boolean): Promise<void> {
+  await waitForLogin(sshTarget(access.driver, access.record, access.machine), proven, patienceOf(access));
+}
+
+export async function enrol(access: Access): Promise<void> {
+  const {deps, driver, record, machine} = access;
+  const {ssh, docker, privateAddress} = endpointOf(driver, machine);
+  const names = new Set([record.name, 'localhost', '127.0.0.1', ssh.host, docker.host]);
+  if (privateAddress !== undefined) names.add(privateAddress);
+  await enrolOverSsh({
+    target: sshTarget(driver, record, machine),
+    enrolment: await deps.runtime.enrolment(),
+    extraNames: [...names],
+    patience: patienceOf(access),
+  });
+}
+
+/** Resolves once Docker answers by mutual TLS under the machine's stable name. */
+export async function reachDocker(access: Access): Promise<void> {
+  const {deps, driver, record, machine} = access;
+  await ensureClientCertificate(deps.runtime, machine.folder, deps.runtime.operator);
+  const target = {address: endpointOf(driver, machine).docker, uuid: record.uuid, folder: machine.folder};
+  let last: unknown;
+  await attempt(
+    patienceOf(access),
+    async () => {
+      try {
+        await ping(target, PING_TIMEOUT_MS, deps.signal);
+        return true;
+      } catch (error) {
+        last = error;
+        return false;
+      }
+    },
+    () => {
+      const why = last instanceof Error ? last.message : String(last);
+      return new MachineError('docker-silent', `Docker did not answer within ${access.seconds} s (${why})`, {
+        cause: last,
+      });
+    },
+  );
+}
+
+function patienceOf(access: Access): Patience {
+  const {deps, driver, machine} = access;
+  return {
+    clock: deps.runtime.clock,
+    signal: deps.signal,
+    seconds: access.seconds,
+    stillWorthIt: async () => {
+      const state = await driver.observe(machine);
+      if (state !== 'Stopped' && state !== 'None' && state !== 'Error') return;
+      const log = driver.consoleLog?.(machine);
+      const said = log === undefined ? '' : await lastConsoleLine(log);
+      throw new MachineError('not-running', `machine "${machine.name}" stopped while it was awaited`, {
+        remedy:
+          said === ''
+            ? `see hawser machine inspect ${machine.name}`
+            : `its console (${log}) ends with: ${said}`,
+      });
+    },
+  };
+}
+
+/** Shows the console's last line beside a running step until disposed. */
+export function followConsole(driver: Driver, machine: DriverMachine, step: ProgressStep): Disposable {
+  const log = driver.consoleLog?.(machine);
+  if (log === undefined) return {[Symbol.dispose]: () => undefined};
+  const timer = setInterval(() => {
+    void lastConsoleLine(log).then(line => {
+      if (line !== '') step.update(line);
+    });
+  }, CONSOLE_INTERVAL_MS);
+  return {[Symbol.dispose]: () => clearInterval(timer)};
+}

@@ -1,0 +1,115 @@
+/** Commands that change whether a machine runs or exists: start, stop, restart, kill, rm. */
+import {createInterface} from 'node:readline/promises';
+import {stderr, stdin} from 'node:process';
+import {flagBoolean, flagInteger} from '../../services/common/command.ts';
+import type {Command, CommandContext, Flag} from '../../services/common/command.ts';
+import {MachineError} from '../errors.ts';
+import {killMachine, removeMachine, restartMachine, startMachine, stopMachine} from '../lifecycle.ts';
+import type {MachineDeps} from '../machine.ts';
+import {positive} from './create.ts';
+import {namesOrDefault, onEach, openDeps} from './run.ts';
+import type {Tools} from './run.ts';
+
+const waitFlag: Flag = {
+  name: 'timeout',
+  type: 'integer',
+  env: 'HAWSER_TIMEOUT',
+  default: 600,
+  summary: 'seconds to wait for Docker',
+};
+const graceFlag: Flag = {
+  name: 'grace',
+  type: 'integer',
+  default: 120,
+  summary: 'seconds for a clean shutdown before the power is cut',
+};
+
+export function powerCommands(tools: Tools): readonly Command[] {
+  const many = {usage: '[NAME...]', arguments: {min: 0, max: 1000}};
+  const onMachines = async (
+    context: CommandContext,
+    args: readonly string[],
+    work: (deps: MachineDeps, name: string) => Promise<void>,
+  ): Promise<number> => {
+    const deps = await openDeps(tools, context);
+    await onEach(context, namesOrDefault(args), name => work(deps, name));
+    return 0;
+  };
+  return [
+    {
+      name: 'machine start',
+      summary: 'start machines',
+      ...many,
+      flags: [waitFlag],
+      run: (context, {args, flags}) => {
+        const seconds = positive('timeout', flagInteger(flags, 'timeout') ?? 600);
+        return onMachines(context, args, (deps, name) => startMachine(deps, name, seconds, context.progress));
+      },
+    },
+    {
+      name: 'machine stop',
+      summary: 'shut machines down',
+      ...many,
+      flags: [graceFlag],
+      run: (context, {args, flags}) => {
+        const grace = positive('grace', flagInteger(flags, 'grace') ?? 120);
+        return onMachines(context, args, (deps, name) => stopMachine(deps, name, grace, context.progress));
+      },
+    },
+    {
+      name: 'machine restart',
+      summary: 'shut machines down and start them again',
+      ...many,
+      flags: [graceFlag, waitFlag],
+      run: (context, {args, flags}) => {
+        const graceSeconds = positive('grace', flagInteger(flags, 'grace') ?? 120);
+        const seconds = positive('timeout', flagInteger(flags, 'timeout') ?? 600);
+        return onMachines(context, args, (deps, name) =>
+          restartMachine(deps, name, {graceSeconds, seconds}, context.progress),
+        );
+      },
+    },
+    {
+      name: 'machine kill',
+      summary: 'cut the power of machines',
+      ...many,
+      flags: [],
+      run: (context, {args}) =>
+        onMachines(context, args, (deps, name) => killMachine(deps, name, context.progress)),
+    },
+    {
+      name: 'machine rm',
+      summary: 'remove machines and everything made for them',
+      usage: 'NAME [NAME...]',
+      arguments: {min: 1, max: 1000},
+      flags: [
+        {
+          name: 'force',
+          short: 'f',
+          type: 'boolean',
+          summary: 'remove the local files whatever happens, and do not ask',
+        },
+        {name: 'yes', short: 'y', type: 'boolean', summary: 'do not ask'},
+      ],
+      run: async (context, {args, flags}) => {
+        const force = flagBoolean(flags, 'force');
+        if (!force && !flagBoolean(flags, 'yes') && !(await confirm(context, args))) return 0;
+        return onMachines(context, args, (deps, name) =>
+          removeMachine(deps, name, force, {progress: context.progress, warn: line => context.warn(line)}),
+        );
+      },
+    },
+  ];
+}
+
+async function confirm(context: CommandContext, names: readonly string[]): Promise<boolean> {
+  if (!context.interactive) {
+    throw new MachineError('bad-setting', 'rm asks before it removes, and nobody is there to answer', {
+      remedy: 'give -y',
+    });
+  }
+  using terminal = createInterface({input: stdin, output: stderr});
+  const question = `About to remove ${names.join(', ')} with everything on it.\nAre you sure? (y/n): `;
+  const answer = await terminal.question(question, {signal: context.signal});
+  return /^y(es)?$/i.test(answer.trim());
+}

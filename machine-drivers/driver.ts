@@ -1,0 +1,94 @@
+/**
+ * The driver port. A driver is one object: what it can be told (flags), the ordered steps by which a machine
+ * comes into being (data), one idempotent verb that makes a step true, and a few verbs for later.
+ */
+import type {Flag, FlagValues} from '../services/common/command.ts';
+import type {Clock} from '../services/common/clock.ts';
+import type {Paths} from '../services/common/paths.ts';
+import type {FirstBootFile} from './ports.ts';
+
+/** What exists for a machine, by name: ids, ports, addresses. Kept in the ledger, never secrets. */
+export type Resources = Readonly<Record<string, string | number>>;
+
+/** docker-machine's words. */
+export type MachineState =
+  'Running' | 'Paused' | 'Saved' | 'Stopped' | 'Stopping' | 'Starting' | 'Error' | 'Timeout' | 'None';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Endpoint {
+  readonly ssh: Address;
+  readonly docker: Address;
+  /** Where other machines of the fleet reach this one, when that is another address. */
+  readonly privateAddress?: string;
+}
+
+/** One step of creation, as data. */
+export interface Step {
+  readonly name: string;
+  /** Shown while it runs. */
+  readonly title: string;
+  /** What it makes can vanish again (a process): a resumed creation ensures it even though it was done. */
+  readonly volatile?: boolean;
+}
+
+/** A machine as its driver sees it. */
+export interface DriverMachine {
+  readonly uuid: string;
+  readonly name: string;
+  readonly generation: number;
+  /** The machine's own folder; the driver may use `folder/<driver name>`. */
+  readonly folder: string;
+  /** What `configure` returned at creation. */
+  readonly settings: unknown;
+  readonly resources: Resources;
+}
+
+/** What the core lends to a driver during a call. */
+export interface DriverHost {
+  readonly paths: Paths;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Identifies the store: machines of one store see each other. */
+  readonly fleet: string;
+  /** A line about what goes on, shown with the running step. */
+  report(detail: string): void;
+  /**
+   * Picks resources that no other machine of the store has: `choose` gets what the others hold, runs under the
+   * store's lock, and its answer is in the ledger before the lock is released.
+   */
+  reserve(step: string, choose: (others: readonly Resources[]) => Promise<Resources>): Promise<Resources>;
+  /** The first-boot configuration with the driver's own `files`; the same bytes each time it is asked for. */
+  firstBoot(files: readonly FirstBootFile[]): Promise<{readonly path: string; readonly text: string}>;
+}
+
+export interface Driver {
+  readonly name: string;
+  readonly summary: string;
+  /** Each flag's name begins with the driver's name. */
+  readonly flags: readonly Flag[];
+  /** Turns flags into settings: JSON, with absolute paths and without secrets. Throws `bad-setting`. */
+  configure(flags: FlagValues, from: {readonly cwd: string; readonly paths: Paths}): Promise<unknown>;
+  /** Everything that can be found wrong before something is made. Throws by `checkFailed`. */
+  preCreateCheck(settings: unknown, host: Pick<DriverHost, 'paths' | 'clock' | 'signal'>): Promise<void>;
+  plan(settings: unknown): readonly Step[];
+  /** Makes a step true, whether or not it is already; returns what exists because of it. */
+  ensure(step: string, machine: DriverMachine, host: DriverHost): Promise<Resources>;
+  observe(machine: DriverMachine): Promise<MachineState>;
+  /** Returns resources that changed (an address, a port). */
+  start(machine: DriverMachine, host: DriverHost): Promise<Resources>;
+  /** Asks the system to shut down, and cuts the power after `graceSeconds`. */
+  stop(machine: DriverMachine, host: DriverHost, graceSeconds: number): Promise<void>;
+  kill(machine: DriverMachine, host: DriverHost): Promise<void>;
+  /** Removes every trace outside the machine's folder. Succeeds when there is none. */
+  destroy(machine: DriverMachine, host: DriverHost): Promise<void>;
+  /** Undefined until the steps that decide it are done. */
+  endpoint(machine: DriverMachine): Endpoint | undefined;
+  /** A file that the machine's console is written to. */
+  consoleLog?(machine: DriverMachine): string;
+  /** Ends what lives from a machine's folder whose record cannot be read any more. */
+  abandon?(folder: string, clock: Clock): Promise<void>;
+}

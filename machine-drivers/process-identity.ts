@@ -1,0 +1,34 @@
+/** Which process is meant: a number alone is reused by the kernel, a number with its start time is not. */
+import {readFile} from 'node:fs/promises';
+import {exec} from '../services/common/exec.ts';
+
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Opaque; equal for one process as long as it lives. */
+  readonly started: string;
+}
+
+/** The start time of a live process, or undefined when there is none with this number. */
+export async function processStart(pid: number): Promise<string | undefined> {
+  if (process.platform === 'linux') {
+    try {
+      const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
+      // proc(5): field 2 is the name in parentheses and may hold spaces; state is field 3, starttime field 22.
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      return fields[0] === 'Z' ? undefined : fields[19];
+    } catch {
+      return undefined;
+    }
+  }
+  const listed = await exec(['ps', '-o', 'lstart=', '-p', String(pid)], {timeoutMs: 5000, okCodes: [0, 1]});
+  const started = listed.stdout.trim();
+  return started === '' ? undefined : started;
+}
+
+export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+  return (await processStart(identity.pid)) === identity.started;
+}
+
+export async function ownIdentity(): Promise<ProcessIdentity> {
+  return {pid: process.pid, started: (await processStart(process.pid)) ?? 'unknown'};
+}

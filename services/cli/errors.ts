@@ -1,0 +1,4 @@
+/** What can go wrong before a command runs. */
+import {HawserError} from '../common/errors.ts';
+
+export class CliError extends HawserError<'unknown-command' | 'bad-config'> {}

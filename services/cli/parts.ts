@@ -1,0 +1,27 @@
+/** The explicit list of parts whose commands `hawser` joins. */
+import type {Part} from './dispatch.ts';
+
+export function listParts(): readonly Part[] {
+  return [
+    {
+      word: 'machine',
+      summary: 'make machines and work with them',
+      load: async () => (await import('./machine-part.ts')).machinePart(),
+    },
+    {
+      word: 'image',
+      summary: 'lock, build and inspect the operating system image',
+      load: async () => (await import('../../image-build/commands.ts')).imageCommands,
+    },
+    {
+      word: 'keys',
+      summary: 'make the keys that sign images',
+      load: async () => (await import('../../image-build/commands.ts')).imageCommands,
+    },
+    {
+      word: 'config',
+      summary: 'check and translate machine configurations',
+      load: async () => (await import('../provisioner/config/commands.ts')).configCommands,
+    },
+  ];
+}
