@@ -1,0 +1,118 @@
+/** The lock: every byte that an image is made of, by name and SHA-256. Pure; committed as image.lock.json. */
+import {Type, type Static} from 'typebox';
+
+const closed = {additionalProperties: false};
+
+export const LockedPackage = Type.Object(
+  {
+    name: Type.String(),
+    version: Type.String(),
+    architecture: Type.String(),
+    /** Which archive it came from: a mirror of either may serve it. */
+    archive: Type.Union([Type.Literal('debian'), Type.Literal('debian-security')]),
+    /** Path below the archive's root. */
+    path: Type.String(),
+    sha256: Type.String({pattern: '^[0-9a-f]{64}$'}),
+    size: Type.Integer({minimum: 1}),
+    source: Type.Optional(Type.String()),
+    sourceVersion: Type.Optional(Type.String()),
+  },
+  closed,
+);
+export type LockedPackage = Static<typeof LockedPackage>;
+
+export const LockedTarball = Type.Object(
+  {name: Type.String(), version: Type.String(), integrity: Type.String({pattern: '^sha512-'})},
+  closed,
+);
+export type LockedTarball = Static<typeof LockedTarball>;
+
+export const Lock = Type.Object(
+  {
+    schema: Type.Literal(1),
+    /** SHA-256 of the recipe's parts that decide the package set: a lock fits one such request. */
+    request: Type.String({pattern: '^[0-9a-f]{64}$'}),
+    /** SOURCE_DATE_EPOCH of every step, seconds. */
+    epoch: Type.Integer({minimum: 1}),
+    /** Seed of every UUID in the image. */
+    seed: Type.String({pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'}),
+    tools: Type.Array(LockedPackage),
+    image: Type.Array(LockedPackage),
+    kernel: Type.Array(LockedPackage, {minItems: 1, maxItems: 1}),
+    npm: Type.Array(LockedTarball),
+  },
+  closed,
+);
+export type Lock = Static<typeof Lock>;
+
+/** The three sets of Debian packages of a lock, as named in it. */
+export const packageSets = ['tools', 'image', 'kernel'] as const;
+export type PackageSet = (typeof packageSets)[number];
+
+export interface PackageChange {
+  readonly set: PackageSet | 'npm';
+  readonly name: string;
+  readonly from: string | undefined;
+  readonly to: string | undefined;
+}
+
+/** What changed between two locks, by set and name; a changed hash under one version counts too. */
+export function diffLocks(before: Lock, after: Lock): PackageChange[] {
+  const changes: PackageChange[] = [];
+  for (const set of packageSets) changes.push(...diffSet(set, before[set].map(debianIdentity), after[set].map(debianIdentity)));
+  changes.push(...diffSet('npm', before.npm.map(npmIdentity), after.npm.map(npmIdentity)));
+  return changes;
+}
+
+interface Identity {
+  readonly name: string;
+  readonly version: string;
+  readonly digest: string;
+}
+
+function debianIdentity(entry: LockedPackage): Identity {
+  return {name: entry.name, version: entry.version, digest: entry.sha256};
+}
+
+function npmIdentity(entry: LockedTarball): Identity {
+  return {name: entry.name, version: entry.version, digest: entry.integrity};
+}
+
+function diffSet(set: PackageChange['set'], before: readonly Identity[], after: readonly Identity[]): PackageChange[] {
+  const old = new Map(before.map(entry => [entry.name, entry]));
+  const fresh = new Map(after.map(entry => [entry.name, entry]));
+  const names = [...new Set([...old.keys(), ...fresh.keys()])].sort();
+  return names.flatMap(name => {
+    const from = old.get(name);
+    const to = fresh.get(name);
+    if (from?.version === to?.version && from?.digest === to?.digest) return [];
+    return [{set, name, from: from?.version, to: to?.version}];
+  });
+}
+
+/** One line a change, as `hawser image lock --diff` prints it. */
+export function renderChanges(changes: readonly PackageChange[]): string[] {
+  return changes.map(({set, name, from, to}) => {
+    if (from === undefined) return `+ ${set} ${name} ${to ?? ''}`;
+    if (to === undefined) return `- ${set} ${name} ${from}`;
+    return from === to ? `! ${set} ${name} ${to}: other bytes under the same version` : `~ ${set} ${name} ${from} -> ${to}`;
+  });
+}
+
+/** The lock as committed: sorted, one package a line, so that a diff reads well. */
+export function serializeLock(lock: Lock): string {
+  const lines = (entries: readonly object[]) => entries.map(entry => `    ${JSON.stringify(entry)}`).join(',\n');
+  const list = (name: string, entries: readonly object[]) => `  ${JSON.stringify(name)}: [\n${lines(entries)}\n  ]`;
+  const byName = <Entry extends {name: string}>(entries: readonly Entry[]) =>
+    [...entries].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+  return [
+    '{',
+    `  "schema": ${lock.schema},`,
+    `  "request": ${JSON.stringify(lock.request)},`,
+    `  "epoch": ${lock.epoch},`,
+    `  "seed": ${JSON.stringify(lock.seed)},`,
+    `${[...packageSets.map(set => list(set, byName(lock[set]))), list('npm', byName(lock.npm))].join(',\n')}`,
+    '}',
+    '',
+  ].join('\n');
+}

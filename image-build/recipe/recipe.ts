@@ -1,0 +1,71 @@
+/** The recipe: what an image is made of, as an operator writes it (recipe.yaml). */
+import {Type, type Static} from 'typebox';
+
+const PackageName = Type.String({pattern: '^[a-z0-9][a-z0-9+.-]+$'});
+const UnitName = Type.String({pattern: '^[A-Za-z0-9@:_.\\\\-]+\\.(service|socket|timer|target|path|mount)$'});
+const closed = {additionalProperties: false};
+
+/** A change made to the tree after the packages are in it; the order of the list is kept. */
+export const Provisioner = Type.Union([
+  Type.Object({type: Type.Literal('files'), source: Type.String(), destination: Type.String({pattern: '^/'})}, closed),
+  Type.Object({type: Type.Literal('script'), path: Type.String()}, closed),
+  Type.Object({type: Type.Literal('ansible'), playbook: Type.String()}, closed),
+]);
+export type Provisioner = Static<typeof Provisioner>;
+
+export const Recipe = Type.Object(
+  {
+    schema: Type.Literal(1),
+    name: Type.String({pattern: '^[a-z][a-z0-9-]*$'}),
+    version: Type.String({pattern: '^\\d+\\.\\d+\\.\\d+(-[0-9A-Za-z.-]+)?$'}),
+    sources: Type.Object(
+      {
+        debian: Type.Object(
+          {
+            suites: Type.Array(Type.String(), {minItems: 1}),
+            components: Type.Array(Type.String(), {minItems: 1}),
+          },
+          closed,
+        ),
+        /** Exact versions; each tarball's integrity goes into the lock. */
+        npm: Type.Record(Type.String(), Type.String({pattern: '^\\d+\\.\\d+\\.\\d+$'})),
+      },
+      closed,
+    ),
+    build: Type.Object(
+      {
+        /** Packages of the root in which the image is built. */
+        tools: Type.Array(PackageName, {minItems: 1}),
+        packages: Type.Array(PackageName, {minItems: 1}),
+        /** A package that depends on the wanted kernel image; unpacked, its hooks are not run. */
+        kernel: PackageName,
+        /** File with one module name, or folder ending in a slash, per line. */
+        modules: Type.String(),
+        /** Modules that must be in the initrd to reach /usr. */
+        initrdModules: Type.Array(Type.String()),
+        commandLine: Type.Array(Type.String()),
+        /** Files that change their place before anything is removed. */
+        move: Type.Record(Type.String(), Type.String()),
+        /** Paths below /usr that are taken out, with `*` and `**`. */
+        remove: Type.Array(Type.String()),
+      },
+      closed,
+    ),
+    provision: Type.Object(
+      {
+        steps: Type.Array(Provisioner),
+        /** Host agents, bundled from services/NAME/main.ts to /usr/lib/hawser/NAME.mjs. */
+        agents: Type.Array(Type.String({pattern: '^[a-z][a-z-]*$'})),
+        /** `x.target` (wants) or `x.target.requires`. */
+        enable: Type.Record(Type.String(), Type.Array(UnitName)),
+        mask: Type.Array(UnitName),
+        /** Folders of /usr trees that become system extensions beside the image. */
+        sysexts: Type.Record(Type.String(), Type.Object({packages: Type.Array(PackageName)}, closed)),
+      },
+      closed,
+    ),
+    export: Type.Object({formats: Type.Array(Type.String(), {minItems: 1})}, closed),
+  },
+  closed,
+);
+export type Recipe = Static<typeof Recipe>;
