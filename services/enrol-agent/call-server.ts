@@ -1,6 +1,7 @@
 /** The road over HTTPS: the machine itself sends its request to the server that it was told of. */
 import {request as httpsRequest} from 'node:https';
 import type {EnrolmentRequest} from '../common/contracts/enrolment.ts';
+import {systemErrorCode} from '../common/errors.ts';
 import {EnrolAgentError} from './errors.ts';
 
 const ATTEMPT_TIMEOUT_MS = 10_000;
@@ -58,7 +59,8 @@ async function post(call: ServerCall): Promise<Answer> {
   try {
     ({status, body} = await send(call.server, JSON.stringify(call.request)));
   } catch (error) {
-    return {kind: 'again', reason: error instanceof Error ? error.message : String(error)};
+    // The code (ECONNREFUSED, UNABLE_TO_VERIFY_LEAF_SIGNATURE) says enough; Node's text suggests trusting other CAs.
+    return {kind: 'again', reason: systemErrorCode(error) ?? String(error)};
   }
   if (status === 200) return {kind: 'grant', json: body};
   if (status === 408 || status === 429 || status >= 500) return {kind: 'again', reason: `status ${status}`};
