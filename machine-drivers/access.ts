@@ -6,7 +6,7 @@ import {ping} from './docker/api.ts';
 import type {Driver, DriverMachine, Endpoint} from './driver.ts';
 import {enrolOverSsh} from './enrol.ts';
 import {MachineError} from './errors.ts';
-import type {MachineDeps} from './machine.ts';
+import type {Access, AccessSteps} from './machine.ts';
 import type {MachineRecord} from './store/record.ts';
 import type {SshTarget} from './ssh/connection.ts';
 import {attempt, waitForLogin} from './ssh/wait.ts';
@@ -14,15 +14,6 @@ import type {Patience} from './ssh/wait.ts';
 
 const PING_TIMEOUT_MS = 30_000;
 const CONSOLE_INTERVAL_MS = 2000;
-
-export interface Access {
-  readonly deps: MachineDeps;
-  readonly driver: Driver;
-  readonly record: MachineRecord;
-  readonly machine: DriverMachine;
-  /** Seconds that each phase may take. */
-  readonly seconds: number;
-}
 
 /** Where a machine is reached; throws `no-address` while its driver does not know. */
 export function endpointOf(driver: Driver, machine: DriverMachine): Endpoint {
@@ -42,11 +33,11 @@ export function sshTarget(driver: Driver, record: MachineRecord, machine: Driver
   };
 }
 
-export async function reachBySsh(access: Access, proven: boolean): Promise<void> {
+async function reachBySsh(access: Access, proven: boolean): Promise<void> {
   await waitForLogin(sshTarget(access.driver, access.record, access.machine), proven, patienceOf(access));
 }
 
-export async function enrol(access: Access): Promise<void> {
+async function enrol(access: Access): Promise<void> {
   const {deps, driver, record, machine} = access;
   const {ssh, docker, privateAddress} = endpointOf(driver, machine);
   const names = new Set([record.name, 'localhost', '127.0.0.1', ssh.host, docker.host]);
@@ -60,16 +51,16 @@ export async function enrol(access: Access): Promise<void> {
 }
 
 /** Resolves once Docker answers by mutual TLS under the machine's stable name. */
-export async function reachDocker(access: Access): Promise<void> {
+async function reachDocker(access: Access): Promise<void> {
   const {deps, driver, record, machine} = access;
   await ensureClientCertificate(deps.runtime, machine.folder, deps.runtime.operator);
   const target = {address: endpointOf(driver, machine).docker, uuid: record.uuid, folder: machine.folder};
   let last: unknown;
   await attempt(
     patienceOf(access),
-    async () => {
+    async leftMs => {
       try {
-        await ping(target, PING_TIMEOUT_MS, deps.signal);
+        await ping(target, Math.min(PING_TIMEOUT_MS, leftMs), deps.signal);
         return true;
       } catch (error) {
         last = error;
@@ -84,6 +75,8 @@ export async function reachDocker(access: Access): Promise<void> {
     },
   );
 }
+
+export const accessSteps: AccessSteps = {ssh: reachBySsh, enrol, docker: reachDocker};
 
 function patienceOf(access: Access): Patience {
   const {deps, driver, machine} = access;

@@ -5,12 +5,11 @@
 import {readFile} from 'node:fs/promises';
 import {withStep} from '../services/common/progress.ts';
 import type {Progress, ProgressStep} from '../services/common/progress.ts';
-import {enrol, followConsole, reachBySsh, reachDocker} from './access.ts';
-import type {Access} from './access.ts';
+import {followConsole} from './access.ts';
 import type {Driver, DriverHost, Resources, Step} from './driver.ts';
 import {MachineError, stopIfInterrupted} from './errors.ts';
 import {createHost, eraseMachine, toDriverMachine} from './machine.ts';
-import type {MachineDeps} from './machine.ts';
+import type {Access, MachineDeps} from './machine.ts';
 import {checkMachineName} from './names.ts';
 import {machineUser} from './ports.ts';
 import {findDriver} from './registry.ts';
@@ -112,7 +111,7 @@ async function addRecord(deps: MachineDeps, wish: CreateWish, progress: Progress
     name: wish.name,
     generation: 1,
     driver: wish.driver,
-    user: machineUser,
+    user: driver.login?.(wish.settings) ?? machineUser,
     created: runtime.clock.now().toISOString(),
     ...(config === undefined ? {} : {config}),
     settings: wish.settings,
@@ -134,13 +133,13 @@ async function ensureStep(creation: Creation, step: string, shown: ProgressStep)
       await ensureKey(folder, `hawser-${record.name}`, deps.signal);
       break;
     case 'ssh':
-      await reachBySsh(access, journal.state().done.has('enrol'));
+      await deps.access.ssh(access, journal.state().done.has('enrol'));
       break;
     case 'enrol':
-      await enrol(access);
+      await deps.access.enrol(access);
       break;
     case 'docker':
-      await reachDocker(access);
+      await deps.access.docker(access);
       break;
     default:
       throw new MachineError('driver-failed', `no executor for the step "${step}"`);

@@ -74,6 +74,8 @@ export interface Driver {
   configure(flags: FlagValues, from: {readonly cwd: string; readonly paths: Paths}): Promise<unknown>;
   /** Everything that can be found wrong before something is made. Throws by `checkFailed`. */
   preCreateCheck(settings: unknown, host: Pick<DriverHost, 'paths' | 'clock' | 'signal'>): Promise<void>;
+  /** The login, where the driver is told another one than the first-boot configuration makes. */
+  login?(settings: unknown): string;
   plan(settings: unknown): readonly Step[];
   /** Makes a step true, whether or not it is already; returns what exists because of it. */
   ensure(step: string, machine: DriverMachine, host: DriverHost): Promise<Resources>;

@@ -1,7 +1,7 @@
 /** What is done with a machine that is there: start, stop, restart, kill, remove, observe. */
 import type {Progress} from '../services/common/progress.ts';
 import {withStep} from '../services/common/progress.ts';
-import {followConsole, reachDocker} from './access.ts';
+import {followConsole} from './access.ts';
 import {describeError} from '../services/common/errors.ts';
 import type {Driver, DriverHost, MachineState} from './driver.ts';
 import {MachineError} from './errors.ts';
@@ -124,7 +124,7 @@ async function powerOn(deps: MachineDeps, held: Held, seconds: number, progress:
   const machine = toDriverMachine(record, folder, journal.state().resources);
   await withStep(progress, `Waiting for Docker on "${record.name}"`, async step => {
     using _ = followConsole(driver, machine, step);
-    await reachDocker({deps, driver, record, machine, seconds});
+    await deps.access.docker({deps, driver, record, machine, seconds});
   });
 }
 

@@ -13,12 +13,30 @@ import type {Journal} from './store/journal.ts';
 import type {MachineStore, StoredMachine} from './store/store.ts';
 import type {MachineRecord} from './store/record.ts';
 
+/** The steps from "it runs" to "Docker answers", the same on every driver; see access.ts. */
+export interface AccessSteps {
+  ssh(access: Access, proven: boolean): Promise<void>;
+  enrol(access: Access): Promise<void>;
+  docker(access: Access): Promise<void>;
+}
+
+/** A machine on its way to being reachable. */
+export interface Access {
+  readonly deps: MachineDeps;
+  readonly driver: Driver;
+  readonly record: MachineRecord;
+  readonly machine: DriverMachine;
+  /** Seconds that each phase may take. */
+  readonly seconds: number;
+}
+
 export interface MachineDeps {
   readonly runtime: MachineRuntime;
   readonly store: MachineStore;
   readonly registry: Registry;
   readonly signal: AbortSignal;
   readonly openJournal: (path: string) => Promise<Journal>;
+  readonly access: AccessSteps;
 }
 
 /** Seconds that an enrolment token is valid: a slow first boot, and a creation taken up again the next morning. */

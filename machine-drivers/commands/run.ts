@@ -5,7 +5,7 @@ import type {Endpoint} from '../driver.ts';
 import {endpointOf} from '../access.ts';
 import {MachineError} from '../errors.ts';
 import {driverOf, loadMachine, viewOf} from '../machine.ts';
-import type {MachineDeps} from '../machine.ts';
+import type {AccessSteps, MachineDeps} from '../machine.ts';
 import {defaultMachineName} from '../names.ts';
 import type {MachineRuntime} from '../ports.ts';
 import type {Registry} from '../registry.ts';
@@ -14,6 +14,7 @@ import type {StoredMachine} from '../store/store.ts';
 import {openStore} from '../store/store.ts';
 
 export interface Tools {
+  readonly access: AccessSteps;
   readonly registry: Registry;
   /** Opens the outside world for one command. */
   runtime(context: CommandContext): MachineRuntime;
@@ -22,7 +23,14 @@ export interface Tools {
 export async function openDeps(tools: Tools, context: CommandContext): Promise<MachineDeps> {
   const runtime = tools.runtime(context);
   const store = await openStore(runtime.paths.home, runtime.clock);
-  return {runtime, store, registry: tools.registry, signal: context.signal, openJournal};
+  return {
+    runtime,
+    store,
+    registry: tools.registry,
+    signal: context.signal,
+    openJournal,
+    access: tools.access,
+  };
 }
 
 /** docker-machine: without a name, the machine called `default`. */

@@ -11,6 +11,8 @@ import type {SshTarget} from './connection.ts';
 
 const BANNER_TIMEOUT_MS = 20_000;
 const PAUSE_MS = 1000;
+/** Even the last try gets this long. */
+const MIN_TRY_MS = 500;
 const LOGIN_TIMEOUT_MS = 120_000;
 
 export interface Patience {
@@ -26,8 +28,8 @@ export async function waitForLogin(target: SshTarget, proven: boolean, patience:
   let reason = '';
   await attempt(
     patience,
-    async () => {
-      const banner = await readBanner(target.address, BANNER_TIMEOUT_MS);
+    async leftMs => {
+      const banner = await readBanner(target.address, Math.min(BANNER_TIMEOUT_MS, leftMs));
       if (!banner.startsWith('SSH-')) {
         reason = banner === '' ? 'no SSH banner yet' : 'the port does not speak SSH';
         return false;
@@ -36,7 +38,7 @@ export async function waitForLogin(target: SshTarget, proven: boolean, patience:
       if (!proven) await rm(join(target.folder, unverifiedHostsFile), {force: true});
       try {
         await exec([...sshArguments(target, {proven, batch: true}), 'true'], {
-          timeoutMs: LOGIN_TIMEOUT_MS,
+          timeoutMs: Math.min(LOGIN_TIMEOUT_MS, leftMs),
           signal: patience.signal,
         });
         return true;
@@ -54,17 +56,17 @@ export async function waitForLogin(target: SshTarget, proven: boolean, patience:
   );
 }
 
-/** Calls `work` until it returns true; throws what `late` makes when the time is up, `interrupted` after ^C. */
+/** Calls `work` (with the milliseconds that are left) until it returns true; throws what `late` makes when the time is up, `interrupted` after ^C. */
 export async function attempt(
   patience: Patience,
-  work: () => Promise<boolean>,
+  work: (leftMs: number) => Promise<boolean>,
   late: () => Error,
 ): Promise<void> {
   const {clock, signal} = patience;
   const deadline = clock.now().getTime() + patience.seconds * 1000;
   for (;;) {
     stopIfInterrupted(signal);
-    if (await work()) return;
+    if (await work(Math.max(MIN_TRY_MS, deadline - clock.now().getTime()))) return;
     stopIfInterrupted(signal);
     await patience.stillWorthIt();
     if (clock.now().getTime() >= deadline) throw late();

@@ -27,7 +27,7 @@ export async function boot(machine: DriverMachine, host: DriverHost): Promise<Re
       remedy: 'set HAWSER_HOME to a shorter folder',
     });
   }
-  if ((await findEmulator(files.pidFile)) !== undefined) return {monitor: files.monitor};
+  if ((await findEmulator(files.pidFile)) !== undefined) return {};
   await mkdir(dirname(files.monitor), {recursive: true, mode: 0o700});
   await rm(files.monitor, {force: true});
   const accelerator = await chooseAccelerator(machine, host);
@@ -40,7 +40,7 @@ export async function boot(machine: DriverMachine, host: DriverHost): Promise<Re
         timeoutMs: START_TIMEOUT_MS,
         signal: host.signal,
       });
-      return {monitor: files.monitor, accelerator, ...reserved};
+      return {accelerator, ...reserved};
     } catch (error) {
       if (!isPortTaken(error) || round === PORT_ROUNDS) throw explain(error);
       reserved = undefined;

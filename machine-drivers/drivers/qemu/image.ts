@@ -60,29 +60,30 @@ export async function findBaseDisk(image: string): Promise<BaseDisk> {
 
 /**
  * A name of our own for the disk (a hard link, else a copy), so that building or removing images never changes what
- * existing machines stand on. Returns its path.
+ * existing machines stand on. Returns its file name in {@link basesFolder}.
  */
 export async function holdBaseDisk(paths: Paths, disk: BaseDisk): Promise<string> {
   const folder = basesFolder(paths);
   await mkdir(folder, {recursive: true, mode: 0o700});
   const {dev, ino, size, mtimeMs} = await stat(disk.path);
-  const held = join(folder, `${sha256(`${dev} ${ino} ${size} ${mtimeMs}`).slice(0, 32)}.${disk.format}`);
+  const name = `${sha256(`${dev} ${ino} ${size} ${mtimeMs}`).slice(0, 32)}.${disk.format}`;
+  const held = join(folder, name);
   if (
     await stat(held).then(
       () => true,
       () => false,
     )
   )
-    return held;
+    return name;
   try {
     await link(disk.path, held);
   } catch (error) {
-    if (systemErrorCode(error) === 'EEXIST') return held;
+    if (systemErrorCode(error) === 'EEXIST') return name;
     const temporary = `${held}.${process.pid}.tmp`;
     await copyFile(disk.path, temporary, constants.COPYFILE_FICLONE);
     await rename(temporary, held);
   }
-  return held;
+  return name;
 }
 
 /** Removes the holds that no machine in `used` stands on. The caller holds the store's lock. */
@@ -90,11 +91,11 @@ export async function releaseBaseDisks(paths: Paths, used: ReadonlySet<string>):
   const folder = basesFolder(paths);
   const entries = await readdir(folder).catch(() => []);
   for (const entry of entries) {
-    if (!used.has(join(folder, entry))) await rm(join(folder, entry), {force: true});
+    if (!used.has(entry)) await rm(join(folder, entry), {force: true});
   }
 }
 
-function basesFolder(paths: Paths): string {
+export function basesFolder(paths: Paths): string {
   return join(paths.home, 'machines', '.bases');
 }
 

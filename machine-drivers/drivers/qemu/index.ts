@@ -80,10 +80,8 @@ export const qemuDriver: Driver = {
   observe: async machine => {
     const files = filesOf(machine);
     if ((await findEmulator(files.pidFile)) === undefined) return 'Stopped';
-    const monitor = machine.resources['monitor'];
-    if (typeof monitor !== 'string') return 'Running';
     try {
-      const status = await qmpStatus(monitor, MONITOR_TIMEOUT_MS);
+      const status = await qmpStatus(files.monitor, MONITOR_TIMEOUT_MS);
       if (status === 'paused' || status === 'prelaunch') return 'Paused';
       return status === 'internal-error' || status === 'io-error' || status === 'guest-panicked'
         ? 'Error'
