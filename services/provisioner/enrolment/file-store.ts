@@ -4,7 +4,7 @@
  * or three): with them gone, a slow writer could take a number for free that was long used.
  */
 import {mkdir, readdir, readFile, rm} from 'node:fs/promises';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {systemErrorCode} from '../../common/errors.ts';
 import {createFileOnce, syncFolder} from '../../common/fs-atomic.ts';
 import {parseJson} from '../../common/parse.ts';
@@ -34,6 +34,7 @@ export function createFileStore(folder: string): EnrolmentStore {
       const machineFolder = place(record.machine);
       if (version === 0 && (await mkdir(machineFolder, {recursive: true, mode: 0o700})) !== undefined) {
         await syncFolder(folder);
+        await syncFolder(dirname(folder));
       }
       try {
         return await createFileOnce(

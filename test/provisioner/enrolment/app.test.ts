@@ -119,3 +119,24 @@ test('main.ts says in one line what is wrong with its settings', async t => {
   const result = await exec([process.execPath, main], {timeoutMs: 30_000, env, okCodes: [1]});
   t.is(result.stderr, 'HAWSER_ENROL_PORT is not a port: give a number between 0 and 65535\n');
 });
+
+test('main.ts serves on loopback with a certificate of the CA in its home, until it is told to stop', async t => {
+  const main = new URL('../../../services/provisioner/enrolment/main.ts', import.meta.url).pathname;
+  const {home, enrolment} = await bench(t);
+  const env = {HAWSER_HOME: home, HAWSER_ENROL_PORT: '0', PATH: process.env['PATH'] ?? ''};
+  const ca = await enrolment.caPem();
+  const stop = new AbortController();
+  let answer: Promise<string> | undefined;
+  const running = exec([process.execPath, main], {
+    timeoutMs: 60_000,
+    env,
+    signal: stop.signal,
+    onLine: line => {
+      const port = /https:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
+      if (port === undefined || answer !== undefined) return;
+      answer = get(Number(port), ca, 'localhost').finally(() => stop.abort());
+    },
+  });
+  await t.throwsAsync(running, {code: 'aborted'});
+  t.is(await answer, ca);
+});
