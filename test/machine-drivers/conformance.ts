@@ -1,0 +1,236 @@
+/**
+ * What every driver must hold, whatever it drives. A driver's test file calls {@link conformance} with a way to make
+ * the driver and a way to count, from outside, what exists for a machine.
+ */
+import type {ExecutionContext} from 'ava';
+import {silentProgress} from '../../services/common/progress.ts';
+import {createMachine, creationPlan} from '../../machine-drivers/create.ts';
+import type {Driver} from '../../machine-drivers/driver.ts';
+import {killMachine, removeMachine, restartMachine, startMachine} from '../../machine-drivers/lifecycle.ts';
+import {loadMachine, viewOf} from '../../machine-drivers/machine.ts';
+import type {MachineDeps} from '../../machine-drivers/machine.ts';
+import {openJournal} from '../../machine-drivers/store/journal.ts';
+import type {Journal} from '../../machine-drivers/store/journal.ts';
+import {stubDeps, temporaryFolder} from './support/runtime.ts';
+
+export interface Subject {
+  readonly driver: Driver;
+  readonly settings: unknown;
+  /** What exists for the machine, by kind: counted in the world, not read from the ledger. */
+  count(machine: {uuid: string; folder: string}): Promise<Readonly<Record<string, number>>>;
+  /** Makes the running part of a machine vanish, behind the driver's back. */
+  vanish(machine: {uuid: string; folder: string}): Promise<void>;
+  /** The state of a machine that was just created. */
+  readonly fresh: 'Running' | 'Paused';
+}
+
+export interface Conformance {
+  readonly name: string;
+  subject(t: ExecutionContext, home: string): Promise<Subject>;
+}
+
+const quiet = {progress: silentProgress, warn: () => undefined};
+
+/** Stands for SIGKILL: whatever the process was about to do does not happen. */
+class Crash extends Error {}
+
+/** Dies at the n-th write of the ledger, before it or after it. */
+function dyingJournal(at: number, when: 'before' | 'after'): (path: string) => Promise<Journal> {
+  let writes = 0;
+  return async path => {
+    const journal = await openJournal(path);
+    return {
+      state: () => journal.state(),
+      append: async entry => {
+        writes++;
+        if (writes === at && when === 'before') throw new Crash();
+        await journal.append(entry);
+        if (writes === at) throw new Crash();
+      },
+    };
+  };
+}
+
+/** AVA's `test` or `test.serial`. */
+export type Declare = (title: string, implementation: (t: ExecutionContext) => Promise<void>) => void;
+
+export function conformance(test: Declare, given: Conformance): void {
+  const title = (text: string) => `${given.name}: ${text}`;
+  const setUp = async (t: ExecutionContext) => {
+    const home = await temporaryFolder(t);
+    const subject = await given.subject(t, home);
+    const deps = await stubDeps(home, [subject.driver]);
+    t.teardown(async () => {
+      for (const name of await deps.store.names()) await removeMachine(deps, name, true, quiet);
+    });
+    return {home, subject, deps};
+  };
+  const create = (deps: MachineDeps, subject: Subject, name: string) =>
+    createMachine(
+      deps,
+      {name, driver: subject.driver.name, settings: subject.settings, seconds: 5, onFailure: 'keep'},
+      silentProgress,
+    );
+  const expectOne = async (t: ExecutionContext, deps: MachineDeps, subject: Subject, name: string) => {
+    const machine = await loadMachine(deps.store, name);
+    t.true(machine.ledger.finished);
+    const counted = await subject.count({uuid: machine.record.uuid, folder: machine.folder});
+    t.deepEqual(new Set(Object.values(counted)), new Set([1]), JSON.stringify(counted));
+    return machine;
+  };
+
+  test(title('its flags bear its name, and its steps have each a name of their own'), async t => {
+    const {subject} = await setUp(t);
+    const {driver} = subject;
+    t.true(driver.flags.every(flag => flag.name.startsWith(`${driver.name}-`)));
+    const names = creationPlan(driver, subject.settings).map(step => step.name);
+    t.is(new Set(names).size, names.length);
+  });
+
+  test(
+    title('killed at any write of the ledger and run again, creation ends with exactly one of each'),
+    async t => {
+      const {subject, deps} = await setUp(t);
+      let killedOften = 0;
+      for (let at = 1; ; at++) {
+        const died: boolean[] = [];
+        for (const when of ['before', 'after'] as const) {
+          const name = `m${at}${when}`;
+          const dying = {...deps, openJournal: dyingJournal(at, when)};
+          const error = await create(dying, subject, name).then(
+            () => undefined,
+            (thrown: unknown) => thrown,
+          );
+          died.push(error !== undefined);
+          if (error === undefined) {
+            t.is((await deps.store.load(name))?.ledger.finished, true);
+          } else if ((await deps.store.load(name))?.ledger.finished !== true) {
+            await create(deps, subject, name);
+          }
+          const {record, folder} = await expectOne(t, deps, subject, name);
+          await removeMachine(deps, name, false, quiet);
+          const left = await subject.count({uuid: record.uuid, folder});
+          t.deepEqual(new Set(Object.values(left)), new Set([0]), JSON.stringify(left));
+        }
+        if (!died.includes(true)) break;
+        killedOften++;
+      }
+      // Intent and result of every step, and the last word.
+      t.true(killedOften >= creationPlan(subject.driver, subject.settings).length * 2);
+    },
+  );
+
+  test(title('removed half-made, at any write of the ledger, it leaves nothing'), async t => {
+    const {subject, deps} = await setUp(t);
+    for (let at = 1; ; at++) {
+      const dying = {...deps, openJournal: dyingJournal(at, 'before')};
+      const error = await create(dying, subject, 'half').then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      const {record, folder} = await loadMachine(deps.store, 'half');
+      await removeMachine(deps, 'half', false, quiet);
+      const left = await subject.count({uuid: record.uuid, folder});
+      t.deepEqual(new Set(Object.values(left)), new Set([0]), JSON.stringify(left));
+      t.deepEqual(await deps.store.names(), []);
+      if (error === undefined) break;
+    }
+  });
+
+  test(title('a finished machine is not made again'), async t => {
+    const {subject, deps} = await setUp(t);
+    await create(deps, subject, 'once');
+    await t.throwsAsync(create(deps, subject, 'once'), {code: 'exists'});
+    await expectOne(t, deps, subject, 'once');
+  });
+
+  test(title('each step made true twice is as if made once'), async t => {
+    const {subject, deps} = await setUp(t);
+    await create(deps, subject, 'twice');
+    const {ledger, folder, record} = await loadMachine(deps.store, 'twice');
+    // The ledger forgets everything but what exists: all steps are ensured again.
+    const forgetful = async (path: string): Promise<Journal> => {
+      const journal = await openJournal(path);
+      return {
+        ...journal,
+        state: () => ({...journal.state(), done: new Set(), finished: false, resources: ledger.resources}),
+      };
+    };
+    const unfinished = {
+      ...deps,
+      openJournal: forgetful,
+      store: {
+        ...deps.store,
+        load: async (name: string) => {
+          const stored = await deps.store.load(name);
+          return stored === undefined ? undefined : {...stored, ledger: {...stored.ledger, finished: false}};
+        },
+      },
+    };
+    await create(unfinished, subject, 'twice');
+    const counted = await subject.count({uuid: record.uuid, folder});
+    t.deepEqual(new Set(Object.values(counted)), new Set([1]), JSON.stringify(counted));
+  });
+
+  test(title('kill, start, restart and their refusals'), async t => {
+    const {subject, deps} = await setUp(t);
+    await create(deps, subject, 'power');
+    const {driver} = subject;
+    const state = async () => driver.observe(viewOf(await loadMachine(deps.store, 'power')));
+    t.is(await state(), subject.fresh);
+    if (subject.fresh === 'Running') {
+      await t.throwsAsync(startMachine(deps, 'power', 5, silentProgress), {code: 'not-stopped'});
+    }
+    await killMachine(deps, 'power', silentProgress);
+    t.is(await state(), 'Stopped');
+    await t.throwsAsync(killMachine(deps, 'power', silentProgress), {code: 'not-running'});
+    await startMachine(deps, 'power', 5, silentProgress);
+    t.is(await state(), subject.fresh);
+    await restartMachine(deps, 'power', {graceSeconds: 0.2, seconds: 5}, silentProgress);
+    t.is(await state(), subject.fresh);
+    await expectOne(t, deps, subject, 'power');
+  });
+
+  test(
+    title('a machine that vanished behind our back is seen as not running, and rm is no error'),
+    async t => {
+      const {subject, deps} = await setUp(t);
+      await create(deps, subject, 'gone');
+      const {record, folder} = await loadMachine(deps.store, 'gone');
+      await subject.vanish({uuid: record.uuid, folder});
+      const state = await subject.driver.observe(viewOf(await loadMachine(deps.store, 'gone')));
+      t.true(state === 'Stopped' || state === 'None', state);
+      await removeMachine(deps, 'gone', false, quiet);
+      t.deepEqual(await deps.store.names(), []);
+    },
+  );
+
+  test(title('destroyed twice, nothing is wrong'), async t => {
+    const {subject, deps} = await setUp(t);
+    await create(deps, subject, 'dead');
+    const stored = await loadMachine(deps.store, 'dead');
+    await removeMachine(deps, 'dead', false, quiet);
+    await t.throwsAsync(removeMachine(deps, 'dead', false, quiet), {code: 'no-such-machine'});
+    await t.notThrowsAsync(removeMachine(deps, 'dead', true, quiet));
+    const counted = await subject.count({uuid: stored.record.uuid, folder: stored.folder});
+    t.deepEqual(new Set(Object.values(counted)), new Set([0]));
+  });
+
+  test(title('created at the same time, machines share nothing'), async t => {
+    const {subject, deps} = await setUp(t);
+    const names = ['p1', 'p2', 'p3', 'p4', 'p5'];
+    await Promise.all(names.map(name => create(deps, subject, name)));
+    const seen = new Set<string>();
+    for (const name of names) {
+      const {ledger} = await expectOne(t, deps, subject, name);
+      for (const [key, value] of Object.entries(ledger.resources)) {
+        if (!shared.has(key)) seen.add(`${key}=${value}`);
+      }
+    }
+    const {ledger} = await loadMachine(deps.store, 'p1');
+    t.is(seen.size, names.length * Object.keys(ledger.resources).filter(key => !shared.has(key)).length);
+  });
+}
+
+/** Resources that machines may have in common. */
+const shared = new Set(['base', 'firmware', 'accelerator']);

@@ -1,0 +1,22 @@
+import test from 'ava';
+import {conformance} from './conformance.ts';
+import {FakeCloud, fakeDriver} from './support/fake-driver.ts';
+
+conformance(test, {
+  name: 'fake',
+  subject: () => {
+    const cloud = new FakeCloud();
+    const of = (kind: string, owner: string) =>
+      cloud.things.filter(thing => thing.kind === kind && thing.owner === owner);
+    return Promise.resolve({
+      driver: fakeDriver(cloud),
+      settings: {},
+      fresh: 'Running',
+      count: ({uuid}) => Promise.resolve({disk: of('disk', uuid).length, server: of('server', uuid).length}),
+      vanish: ({uuid}) => {
+        cloud.remove(uuid);
+        return Promise.resolve();
+      },
+    });
+  },
+});
