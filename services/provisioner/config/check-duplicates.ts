@@ -1,6 +1,6 @@
 /** Things that a config names twice: paths, units, users, devices, partition numbers and labels, SSH keys, ... */
 import {Type, type TObject, type TSchema} from 'typebox';
-import {errorAt, written, type CheckContext} from './check-context.ts';
+import {written, type CheckContext} from './check-context.ts';
 import {fieldOf, isConcatenated, itemKey, keyGroup, listFields} from './keys.ts';
 import type {Place} from './problem.ts';
 import {annotation} from './read.ts';
@@ -14,32 +14,43 @@ export function checkDuplicates(schema: TSchema, value: unknown, context: CheckC
   }
 }
 
+interface Named {
+  readonly place: Place;
+  readonly description: string;
+}
+
 function checkObject(schema: TObject, owner: object, context: CheckContext): void {
-  const groups = new Map<string, Map<string, Place>>();
+  const groups = new Map<string, Named[]>();
   for (const [name, list] of listFields(schema.properties)) {
     const items = fieldOf(owner, name);
     if (isConcatenated(list) || !Array.isArray(items)) continue;
-    const group = keyGroup(list, name);
-    const seen = groups.get(group) ?? new Map<string, Place>();
-    groups.set(group, seen);
     for (const [index, item] of items.entries()) {
       const key = itemKey(list, item);
       // Without a key, something required is missing, which has been reported.
       if (key === '') continue;
       const [holder, field] = keyPlace(items, index, item, annotation(list, 'key'));
-      const first = seen.get(key);
-      if (first === undefined) seen.set(key, context.marks.at(holder, field));
-      else
-        errorAt(
-          context,
-          holder,
-          field,
-          `duplicate ${describe(list, name, key, context)}, already on line ${first.line}`,
-        );
+      const groupKey = `${keyGroup(list, name)}:${key}`;
+      const same = groups.get(groupKey) ?? [];
+      same.push({place: context.marks.at(holder, field), description: describe(list, name, key, context)});
+      groups.set(groupKey, same);
     }
   }
-  for (const [name, field] of Object.entries(schema.properties))
+  for (const same of groups.values()) reportAllButFirst(same, context);
+  for (const [name, field] of Object.entries(schema.properties)) {
     checkDuplicates(field, fieldOf(owner, name), context);
+  }
+}
+
+function reportAllButFirst(same: Named[], context: CheckContext): void {
+  const [first, ...others] = same.sort(
+    (a, b) => a.place.line - b.place.line || a.place.column - b.place.column,
+  );
+  for (const {place, description} of others) {
+    context.report.error(
+      place,
+      `duplicate ${description}, already on line ${first?.place.line ?? place.line}`,
+    );
+  }
 }
 
 /** The object and field where the key itself is written. */
@@ -57,7 +68,8 @@ function keyPlace(
 function describe(list: TSchema, name: string, key: string, context: CheckContext): string {
   const field = annotation(list, 'key');
   const shown = key.length > 60 ? `${key.slice(0, 60)}...` : key;
-  if (field === 'partition') return `partition ${shown.replace(':', ' ')}`;
+  if (field === 'partition')
+    return `partition ${shown.replace(/^label:(.*)$/su, 'label "$1"').replace(':', ' ')}`;
   return typeof field === 'string'
     ? `${written(context, field)} "${shown}"`
     : `item "${shown}" in ${written(context, name)}`;

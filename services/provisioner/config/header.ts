@@ -94,7 +94,7 @@ function strictJsonProblem(text: string): {place: Place; message: string} | unde
     const message = error instanceof Error ? error.message : String(error);
     const position = /line (\d+) column (\d+)/u.exec(message);
     const place = position === null ? startOfFile : {line: Number(position[1]), column: Number(position[2])};
-    const reason = message.replace(/ in JSON at position.*$/su, '');
+    const reason = message.replace(/(?: in JSON at position|, ").*$/su, '');
     return {
       place,
       message: `an Ignition config must be JSON (${reason}); a config in YAML needs "variant: hawser"`,

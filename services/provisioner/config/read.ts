@@ -127,7 +127,7 @@ function readScalar(node: SourceScalar, schema: TSchema, context: ReadContext): 
     const known = choices.filter(choice => typeof choice === 'string' && choice !== '');
     context.report.error(
       node.place,
-      `"${node.text}" is not one of ${known.join(', ')}${didYouMean(node.text, known)}`,
+      `"${node.text}" is not possible here; use ${known.join(', ')}${didYouMean(node.text, known)}`,
     );
   }
   return ruled(node.text, node, schema, context);

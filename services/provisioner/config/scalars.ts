@@ -40,6 +40,8 @@ export function kindOf(node: SourceNode): string {
   if (node.kind === 'list') return 'a list';
   if (node.style !== 'plain') return 'text in quotes';
   if (isNull(node)) return 'nothing';
+  if (/^[-+]?\d[\d._]*$/u.test(node.text)) return `the number ${node.text}`;
+  if (node.text === 'true' || node.text === 'false') return node.text;
   const shown = node.text.length > 40 ? `${node.text.slice(0, 40)}...` : node.text;
   return `"${shown}"`;
 }
