@@ -38,7 +38,7 @@ export function qemuCommand(plan: QemuPlan): string[] {
     ...machine(plan),
     ['-smp', String(plan.cpus)],
     ['-m', `${plan.memoryMiB}M`],
-    ['-smbios', `type=1,manufacturer=Hawser,product=qemu,uuid=${plan.uuid}`],
+    ['-smbios', `type=1,uuid=${plan.uuid}`],
     ['-device', 'virtio-rng-pci'],
     ...firmware(plan),
     ['-drive', `if=none,id=disk,format=qcow2,discard=unmap,cache=writeback,file=${escaped(plan.disk)}`],

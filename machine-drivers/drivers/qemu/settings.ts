@@ -29,6 +29,9 @@ export const QemuSettings = Type.Object({
 });
 export type QemuSettings = Static<typeof QemuSettings>;
 
+/** Below the range that systems hand out for outgoing connections. */
+const DEFAULT_PORTS = '20200-20999';
+
 export const qemuFlags: readonly Flag[] = [
   {name: 'qemu-memory', type: 'integer', env: 'HAWSER_QEMU_MEMORY', default: 1024, summary: 'memory in MiB'},
   {name: 'qemu-cpus', type: 'integer', env: 'HAWSER_QEMU_CPUS', default: 2, summary: 'number of processors'},
@@ -67,7 +70,7 @@ export const qemuFlags: readonly Flag[] = [
     name: 'qemu-ports',
     type: 'string',
     env: 'HAWSER_QEMU_PORTS',
-    default: '20200-20999',
+    default: DEFAULT_PORTS,
     summary: 'ports of 127.0.0.1 to forward from',
   },
   {
@@ -102,7 +105,7 @@ export async function configureQemu(
   const given = flagString(flags, 'qemu-image') ?? flagString(flags, 'image') ?? currentImage(from.paths);
   const firmware = flagString(flags, 'qemu-firmware');
   const program = flagString(flags, 'qemu-program') ?? 'qemu-system-x86_64';
-  const [firstPort, lastPort] = parsePorts(flagString(flags, 'qemu-ports') ?? '');
+  const [firstPort, lastPort] = parsePorts(flagString(flags, 'qemu-ports') ?? DEFAULT_PORTS);
   return {
     image: resolve(from.cwd, given),
     program: program.includes('/') && !isAbsolute(program) ? resolve(from.cwd, program) : program,
