@@ -1,5 +1,5 @@
 /** From a lock to a folder of artefacts: what `hawser image build` does, step by step. */
-import {copyFile, mkdir, mkdtemp, rename, rm, stat, symlink, writeFile} from 'node:fs/promises';
+import {mkdir, mkdtemp, rename, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Artefact, ImageManifest} from '../services/common/contracts/image.ts';
 import {syncFolder, writeFileAtomic} from '../services/common/fs-atomic.ts';
@@ -7,6 +7,7 @@ import {sha256, sha256File} from '../services/common/hash.ts';
 import {withStep, type Progress} from '../services/common/progress.ts';
 import {openCache} from './cache.ts';
 import {ImageError} from './errors.ts';
+import {keySetPaths} from './keys/key-set.ts';
 import {fetchPackages} from './packages/fetch.ts';
 import {serializeLock, type Lock} from './packages/lock.ts';
 import type {Mirrors} from './packages/mirrors.ts';
@@ -21,6 +22,7 @@ import {buildInitrd} from './steps/initrd.ts';
 import {buildKernel} from './steps/kernel.ts';
 import {unpackTarballs} from './steps/npm-packages.ts';
 import {ensureRoot} from './steps/root.ts';
+import {writeSecureBootVars} from './steps/secure-boot-vars.ts';
 import {buildBaseTree, buildTree} from './steps/tree.ts';
 import {buildBootLoader, buildUki} from './steps/uki.ts';
 import {buildUsrImage} from './steps/usr-image.ts';
@@ -74,11 +76,11 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
       () => buildUki(context, {kernel, initrd, rootHash: image.rootHash, version: request.version, keys: request.keys}, work),
     );
     const bootLoader = await buildBootLoader(context, request.keys, work);
-    const enrol = request.keys;
+    const enrol = request.keys === undefined ? undefined : keySetPaths(request.keys).enrolment;
     const disk = await withStep(progress, 'disk', () => buildDisk(context, {version: request.version, image, uki, bootLoader, enrol}, work));
     const qcow2 = await withStep(progress, 'qcow2', () => exportQcow2(disk, join(work, 'disk.qcow2'), signal));
     const files = {disk, qcow2, usr: image.usr, tree: image.tree, uki, 'boot-loader': bootLoader};
-    return await withStep(progress, 'manifest', () => publish(request, {work, files, rootHash: image.rootHash, kernel: kernel.version}));
+    return await withStep(progress, 'manifest', () => publish(request, context, {work, files, rootHash: image.rootHash, kernel: kernel.version}));
   } finally {
     await rm(work, {recursive: true, force: true});
   }
@@ -116,7 +118,7 @@ interface Product {
 }
 
 /** Moves the artefacts to their folder in one rename and points `current` at it. */
-async function publish(request: BuildRequest, product: Product): Promise<BuiltImage> {
+async function publish(request: BuildRequest, context: BuildContext, product: Product): Promise<BuiltImage> {
   const out = join(product.work, 'out');
   await mkdir(out);
   const artefacts: Record<string, Artefact> = {};
@@ -139,7 +141,7 @@ async function publish(request: BuildRequest, product: Product): Promise<BuiltIm
     artefacts,
   };
   await writeFile(join(out, 'image.lock.json'), lockText);
-  if (request.keys !== undefined) await copyIfThere(join(request.keys, 'ovmf-vars.fd'), join(out, 'ovmf-vars-secboot.fd'));
+  if (request.keys !== undefined) await writeSecureBootVars(context, request.keys, product.work);
   await writeFileAtomic(join(out, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, 0o644);
 
   const folder = join(request.images, `${request.version}-${product.rootHash.slice(0, 12)}`);
@@ -155,10 +157,6 @@ async function pointCurrentTo(images: string, folder: string): Promise<void> {
   await symlink(folder, link);
   await rename(link, join(images, 'current'));
   await syncFolder(images);
-}
-
-async function copyIfThere(from: string, to: string): Promise<void> {
-  if (await stat(from).catch(() => undefined)) await copyFile(from, to);
 }
 
 function artefactFile(name: string, version: string): string {

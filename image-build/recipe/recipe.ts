@@ -2,7 +2,7 @@
 import {Type, type Static} from 'typebox';
 
 const PackageName = Type.String({pattern: '^[a-z0-9][a-z0-9+.-]+$'});
-const UnitName = Type.String({pattern: '^[A-Za-z0-9@:_.\\\\-]+\\.(service|socket|timer|target|path|mount)$'});
+const UnitName = Type.String({pattern: '^[A-Za-z0-9@:_.\\\\-]+\\.(service|socket|timer|target|path|mount|automount)$'});
 const closed = {additionalProperties: false};
 
 /** A change made to the tree after the packages are in it; the order of the list is kept. */

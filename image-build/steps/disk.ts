@@ -1,8 +1,9 @@
 /** The GPT disk, by systemd-repart without any privileged kernel feature. */
-import {copyFile, lutimes, mkdir, readdir, writeFile} from 'node:fs/promises';
+import {copyFile, lutimes, mkdir, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {emptySlotLabel, slotLabel, slotPartitionUuids, slotTreeLabel, ukiFileName} from '../../services/common/contracts/slots.ts';
 import {runTool, type BuildContext} from './context.ts';
+import {walk} from './walk.ts';
 import {slotBytes, treeBytes, type UsrImage} from './usr-image.ts';
 
 const ESP_BYTES = 1024 ** 3;
@@ -69,5 +70,5 @@ async function writeEsp(context: BuildContext, input: DiskInput, esp: string): P
   }
   // FAT keeps the sources' times; without this two builds differ in eight bytes.
   const {epoch} = context.lock;
-  for (const entry of (await readdir(esp, {recursive: true})).sort().reverse()) await lutimes(join(esp, entry), epoch, epoch);
+  for (const entry of (await walk(esp)).reverse()) await lutimes(join(esp, entry), epoch, epoch);
 }

@@ -6,6 +6,7 @@ import {ImageError} from '../errors.ts';
 import {runTool, type BuildContext} from './context.ts';
 import {hashFolder} from './folder-hash.ts';
 import type {Kernel} from './kernel.ts';
+import {walk} from './walk.ts';
 import {moduleName, parseModuleList, parseModulesDep, withDependencies} from './module-list.ts';
 
 const libraryFolders = ['lib/x86_64-linux-gnu', 'lib/x86_64-linux-gnu/systemd', 'lib/systemd'];
@@ -160,7 +161,7 @@ async function linkWants(units: string): Promise<void> {
 
 /** newc archive in sorted order, every time stamp the epoch, then zstd on one thread: the same bytes every time. */
 async function pack(context: BuildContext, work: string, root: string): Promise<void> {
-  const entries = await readdir(root, {recursive: true});
+  const entries = await walk(root);
   const {epoch} = context.lock;
   for (const entry of entries) await lutimes(join(root, entry), epoch, epoch);
   await lutimes(root, epoch, epoch);
@@ -170,7 +171,7 @@ async function pack(context: BuildContext, work: string, root: string): Promise<
     ['cpio', '--null', '--create', '--format=newc', '--reproducible', '--quiet', '--owner=0:0', '--directory=/build/root', '--file=/build/initrd.cpio'],
     binds,
     {},
-    ['.', ...entries.sort()].join('\0'),
+    ['.', ...entries].join('\0'),
   );
   await runTool(context, ['zstd', '-q', '--single-thread', '-12', '--rm', '/build/initrd.cpio', '-o', '/build/initrd.zst'], binds);
 }

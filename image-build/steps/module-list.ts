@@ -20,19 +20,22 @@ export function parseModuleList(text: string): string[] {
 }
 
 /**
- * Paths of the modules named by `wanted`: `folder/` takes all below it, `folder/name` the one module. Throws
+ * Paths of the modules named by `wanted`: `folder/` takes all below it, `folder/name` the one module, a leading
+ * `!` leaves them out again (unless another module needs them). Throws
  * when an entry matches nothing, so that a kernel that renames a module is noticed.
  */
 export function selectModules(wanted: readonly string[], dependencies: ReadonlyMap<string, readonly string[]>, builtin: readonly string[]): Set<string> {
   const paths = [...dependencies.keys()];
   const selected = new Set<string>();
-  for (const entry of wanted) {
+  for (const entry of wanted.filter(line => !line.startsWith('!'))) {
     const found = paths.filter(path => matches(path, entry));
     const known = found.length > 0 || builtin.some(path => matches(path, entry));
     if (!known) throw new ImageError('recipe-invalid', `modules.list: the kernel has no ${entry}`, {remedy: 'correct or remove the line'});
     for (const path of found) selected.add(path);
   }
-  return withDependencies(selected, dependencies);
+  const without = wanted.filter(line => line.startsWith('!')).map(line => line.slice(1));
+  const kept = [...selected].filter(path => !without.some(entry => matches(path, entry)));
+  return withDependencies(kept, dependencies);
 }
 
 /** Adds what the selected modules need, and what that needs. */

@@ -16,7 +16,7 @@ export interface UkiInput {
   readonly keys: string | undefined;
 }
 
-/** Writes `work/uki.efi`, and returns its path. */
+/** Writes the UKI below `work`, signed when there are keys, and returns its path. */
 export async function buildUki(context: BuildContext, input: UkiInput, work: string): Promise<string> {
   await copyFile(join(input.kernel.folder, 'vmlinuz'), join(work, 'vmlinuz'));
   await copyFile(input.initrd, join(work, 'initrd'));
@@ -31,23 +31,34 @@ export async function buildUki(context: BuildContext, input: UkiInput, work: str
     '--os-release=@/build/os-release',
     `--uname=${input.kernel.version}`,
     '--stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub',
-    '--output=/build/uki.efi',
+    '--output=/build/uki-unsigned.efi',
   ];
-  const binds: Record<string, string> = {[work]: '/build'};
-  if (input.keys !== undefined) {
-    binds[input.keys] = '/keys';
-    argv.push(
-      '--signtool=systemd-sbsign',
-      '--secureboot-private-key=/keys/db.key',
-      '--secureboot-certificate=/keys/db.crt',
+  const unsigned = join(work, 'uki-unsigned.efi');
+  if (input.keys === undefined) {
+    await runTool(context, argv, {[work]: '/build'});
+    return unsigned;
+  }
+  await runTool(
+    context,
+    [
+      ...argv,
       '--pcr-private-key=/keys/pcr.key',
       '--pcr-public-key=/keys/pcr.pub',
       '--pcr-banks=sha256',
       `--phases=${phases.join(' ')}`,
-    );
-  }
-  await runTool(context, argv, binds);
+    ],
+    {[work]: '/build', [input.keys]: '/keys'},
+  );
+  await sign(context, '/build/uki-unsigned.efi', '/build/uki.efi', input.keys, work);
   return join(work, 'uki.efi');
+}
+
+async function sign(context: BuildContext, program: string, output: string, keys: string, work: string): Promise<void> {
+  await runTool(
+    context,
+    ['/usr/lib/systemd/systemd-sbsign', 'sign', '--private-key=/keys/db.key', '--certificate=/keys/db.crt', `--output=${output}`, program],
+    {[work]: '/build', [keys]: '/keys'},
+  );
 }
 
 /** Writes `work/boot-loader.efi`: systemd-boot, signed when there are keys. */
@@ -58,17 +69,6 @@ export async function buildBootLoader(context: BuildContext, keys: string | unde
     await copyFile(join(context.toolsRoot, loader), output);
     return output;
   }
-  await runTool(
-    context,
-    [
-      '/usr/lib/systemd/systemd-sbsign',
-      'sign',
-      '--private-key=/keys/db.key',
-      '--certificate=/keys/db.crt',
-      '--output=/build/boot-loader.efi',
-      loader,
-    ],
-    {[work]: '/build', [keys]: '/keys'},
-  );
+  await sign(context, loader, '/build/boot-loader.efi', keys, work);
   return output;
 }
