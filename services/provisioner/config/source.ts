@@ -144,7 +144,8 @@ function createReader(
     for (const {key, value} of pairs) {
       const keyPlace = isPlaced(key) ? placeAt(key.range[0]) : mapPlace;
       if (isScalar(key) && typeof key.value === 'symbol') {
-        merged.push(...mergedFields(read(value, keyPlace), report));
+        const source = read(value, keyPlace);
+        if (!tooHeavy) merged.push(...mergedFields(source, report));
         continue;
       }
       if (!isScalar(key) || typeof key.value !== 'string') {

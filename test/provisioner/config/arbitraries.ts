@@ -1,5 +1,5 @@
 /** Random valid configs in Butane's form, without local files. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 
 type Value = Record<string, unknown>;
 
@@ -244,3 +244,82 @@ export const baseConfig = record({
   systemd: fc.record({units: some(unit, one => one['name'])}),
   passwd: fc.record({users: some(user, one => one['name']), groups: some(group, one => one['name'], 2)}),
 });
+
+/** Values that are wrong in most places, and right in some. */
+const oddValues: readonly unknown[] = [
+  [
+    '',
+    '/',
+    '/a/',
+    '/a//b',
+    'a/b',
+    '/a/../b',
+    'x'.repeat(300),
+    'ü',
+    'a:b',
+    'ext4',
+    'gzip',
+    'raid0',
+    'linear',
+    'tpm2',
+  ],
+  [
+    'http://',
+    'http://h:99999/x',
+    'http://h:x/',
+    'http://[::1',
+    'https://a b/',
+    'http://h/%zz',
+    'ftp://x/y',
+    '//h/x',
+  ],
+  [
+    'HTTP://h/x',
+    'http://u:p@h/',
+    'http://h/"',
+    'http://h#f',
+    'http://[::1]:80/x',
+    's3://b/k?versionId=',
+    'gs://',
+  ],
+  [
+    'data:',
+    'data:,%zz',
+    'data:;base64,!!!',
+    'data:;base64,QQ',
+    'data:x,y',
+    'data:text/plain,a#b',
+    'data:,a b',
+  ],
+  ['sha256-zz', `sha256-${'a'.repeat(64)}`, `sha1-${'a'.repeat(40)}`, 'a.service', '../a.service', 'a.conf'],
+  [
+    '[Unit\nA=b',
+    '[Unit]\nA',
+    '[Unit]\nA=b\\',
+    '=x',
+    `[U]\na=${'x'.repeat(3000)}`,
+    '# c\\\n[A]\nb=c',
+    '[A]\r\nb=c\r\n',
+  ],
+  [0, -1, 7, 5000, 1.5, true, false, null, [], {}, ['a', 'a'], [{}]],
+].flat();
+
+/** Replaces one part of a JSON config by an odd value. */
+export const mutatedText: fc.Arbitrary<(json: string) => string> = fc
+  .tuple(fc.nat(), fc.constantFrom(...oddValues))
+  .map(([pick, value]) => (json: string) => {
+    const config: unknown = JSON.parse(json);
+    const places = placesOf(config);
+    const place = places[pick % Math.max(1, places.length)];
+    if (place !== undefined) Reflect.set(place.owner, place.field, value);
+    return JSON.stringify(config);
+  });
+
+/** Every field and list item of `value`, at any depth. */
+export function placesOf(value: unknown): {owner: object; field: string}[] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([field, inner]: [string, unknown]) => [
+    {owner: value, field},
+    ...placesOf(inner),
+  ]);
+}
