@@ -18,6 +18,9 @@ export type FormatErrorCode =
   | 'not-reattachable'
   | 'not-uki'
   | 'bad-fat'
+  | 'bad-verity'
+  | 'verity-mismatch'
+  | 'disk-full'
   | 'no-such-file'
   | 'unknown-format'
   | 'export-differs';
