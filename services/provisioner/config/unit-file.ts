@@ -14,7 +14,7 @@ export function unitTextProblems(text: string): LineProblem[] {
   const problems: LineProblem[] = [];
   let section = false;
   let continued = false;
-  for (const [line, raw] of text.split(/\r\n|\r|\n/u).entries()) {
+  for (const [line, raw] of text.split('\n').entries()) {
     const content = raw.trim();
     const comment = content.startsWith('#') || content.startsWith(';');
     if (new TextEncoder().encode(raw).length >= MAX_LINE_BYTES) {
@@ -27,8 +27,9 @@ export function unitTextProblems(text: string): LineProblem[] {
       const message = lineProblem(content, section);
       if (message !== undefined) problems.push({line, message});
     }
-    // A comment inside a continued value does not end it, and does not continue by itself.
-    continued = continued ? comment || content.endsWith('\\') : !comment && content.endsWith('\\');
+    // go-systemd takes a comment within a continued value for its text, so without a "\" the value ends there;
+    // systemd itself would go on. What both read alike is accepted.
+    continued = raw.endsWith('\\') && (continued || !comment);
   }
   return problems;
 }
@@ -37,14 +38,14 @@ function lineProblem(content: string, section: boolean): string | undefined {
   if (content.startsWith('[')) {
     return /^\[[^\][\p{Cc}]+\]$/u.test(content) ? undefined : `"${content}" is not a section header`;
   }
-  if (!content.includes('=')) return `"${content}" is not an assignment (Key=value)`;
+  if (!/^[^=\r]*=/u.test(content)) return `"${content}" is not an assignment (Key=value)`;
   if (content.startsWith('=')) return 'the assignment has no key';
   return section ? undefined : 'the assignment stands before any section header';
 }
 
 /** Whether the unit has an [Install] section, without which enabling does nothing. */
 export function hasInstallSection(text: string): boolean {
-  return /^[ \t]*\[Install\][ \t]*$/mu.test(text);
+  return /^[ \t]*\[Install\][ \t\r]*$/mu.test(text);
 }
 
 /** `systemd-escape --path`: how systemd writes a path in a unit's name. */

@@ -85,7 +85,11 @@ for (const [what, text, expected] of [
     '# c\n\n[Unit]\nA=b \\\n  no assignment\n; c\nB=\n',
     [],
   ],
-  ['a comment within a continued value does not end it', '[Unit]\nA=b \\\n# c\nmore\nB=c\n', []],
+  [
+    'a comment that Ignition takes for the end of a continued value is wrong',
+    '[Unit]\nA=b \\\n# c\nmore\nB=c\n',
+    [3],
+  ],
   ['a key before any section is wrong', 'A=b\n[Unit]\n', [0]],
   ['text without "=" is wrong', '[Unit]\nA\n', [1]],
   ['a broken section header is wrong', '[Unit\nA=b\n', [0]],
