@@ -3,7 +3,7 @@
  * the request's MAC, keyed with the token that only this machine got, covers that host key and so proves it. From
  * then on the key is checked strictly.
  */
-import {readFile} from 'node:fs/promises';
+import {readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {EnrolmentGrant} from '../services/common/contracts/enrolment.ts';
 import {systemErrorCode} from '../services/common/errors.ts';
@@ -65,6 +65,7 @@ async function obtainGrant(wish: EnrolWish, grantPath: string): Promise<Enrolmen
   );
   await writeFileAtomic(join(target.folder, knownHostsFile), `${target.hostKeyAlias} ${hostKeySeen}\n`);
   await writeFileAtomic(grantPath, `${JSON.stringify(grant)}\n`);
+  await rm(join(target.folder, unverifiedHostsFile), {force: true});
   return grant;
 }
 

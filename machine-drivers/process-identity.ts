@@ -1,5 +1,5 @@
 /** Which process is meant: a number alone is reused by the kernel, a number with its start time is not. */
-import {readFile} from 'node:fs/promises';
+import {readFile, readdir} from 'node:fs/promises';
 import {exec} from '../services/common/exec.ts';
 
 export interface ProcessIdentity {
@@ -15,7 +15,7 @@ export async function processStart(pid: number): Promise<string | undefined> {
       const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
       // proc(5): field 2 is the name in parentheses and may hold spaces; state is field 3, starttime field 22.
       const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-      return fields[0] === 'Z' ? undefined : fields[19];
+      return fields[0] === 'Z' && !(await hasThreads(pid)) ? undefined : fields[19];
     } catch {
       return undefined;
     }
@@ -23,6 +23,11 @@ export async function processStart(pid: number): Promise<string | undefined> {
   const listed = await exec(['ps', '-o', 'lstart=', '-p', String(pid)], {timeoutMs: 5000, okCodes: [0, 1]});
   const started = listed.stdout.trim();
   return started === '' ? undefined : started;
+}
+
+/** A leader that has ended while its threads still end keeps files and ports open. */
+async function hasThreads(pid: number): Promise<boolean> {
+  return (await readdir(`/proc/${pid}/task`)).length > 1;
 }
 
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {

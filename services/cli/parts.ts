@@ -16,7 +16,7 @@ export function listParts(): readonly Part[] {
     {
       word: 'keys',
       summary: 'make the keys that sign images',
-      load: async () => (await import('../../image-build/commands.ts')).imageCommands,
+      load: async () => (await import('../../image-build/keys/commands.ts')).keysCommands,
     },
     {
       word: 'config',

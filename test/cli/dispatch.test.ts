@@ -74,7 +74,7 @@ test('a command runs with what was parsed, and debug is seen before and behind i
     ['thing', 'make', '-D', 'x'],
   ]) {
     const request = await resolveRequest(parts().list, '1', argv, {});
-    if (request.kind !== 'run') return t.fail();
+    if (request.kind !== 'run') throw new Error('it does not run');
     t.is(request.command.name, 'thing make');
     t.deepEqual(request.input.args, ['x']);
     t.true(request.debug);

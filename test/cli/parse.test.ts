@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {UsageError} from '../../services/common/command.ts';
 import type {Command, CommandInput, Flag} from '../../services/common/command.ts';
 import {parseArguments} from '../../services/cli/parse.ts';

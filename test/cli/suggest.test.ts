@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {editDistance, nearest} from '../../services/cli/suggest.ts';
 
 test('a slip of the fingers finds its word', t => {

@@ -115,7 +115,7 @@ const expected: Readonly<Record<Exclude<Shell, 'bash' | 'zsh'>, {set: string[]; 
 
 for (const [shell, {set, unset}] of Object.entries(expected)) {
   test(`env speaks ${shell}`, t => {
-    if (!isShell(shell)) return t.fail();
+    if (!isShell(shell)) throw new Error(`${shell} is no shell`);
     t.deepEqual(renderEnvironment(shell, environment, command), set);
     t.deepEqual(renderUnset(shell, false, command).slice(0, 4), unset);
   });

@@ -1,7 +1,7 @@
 import {appendFile, readFile, truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {silentProgress} from '../../services/common/progress.ts';
 import {createMachine} from '../../machine-drivers/create.ts';
 import {removeMachine} from '../../machine-drivers/lifecycle.ts';

@@ -1,6 +1,6 @@
 /** The parts that are data in, data out. */
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {lastLine} from '../../machine-drivers/console.ts';
 import {fleetWire, macAddress, portOrder, wireAddress} from '../../machine-drivers/drivers/qemu/identity.ts';
 import {parsePorts, parseSize} from '../../machine-drivers/drivers/qemu/settings.ts';

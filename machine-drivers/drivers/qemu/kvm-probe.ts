@@ -17,9 +17,10 @@ const TOLD = 0x2a;
 
 /**
  * 16-bit code: mov dx,0x501; mov al,TOLD; out dx,al; hlt; jmp back to hlt. The last two bytes mark a boot sector.
+ * The firmware finds no geometry for a smaller disk.
  */
-function bootSector(): Buffer {
-  const sector = Buffer.alloc(512);
+function bootDisk(): Buffer {
+  const sector = Buffer.alloc(2 ** 20);
   Buffer.from([0xba, 0x01, 0x05, 0xb0, TOLD, 0xee, 0xf4, 0xeb, 0xfd]).copy(sector);
   sector.writeUInt16LE(0xaa55, 510);
   return sector;
@@ -34,7 +35,7 @@ export async function runsGuests(
   const folder = await mkdtemp(join(tmpdir(), 'hawser-probe-'));
   try {
     const disk = join(folder, 'boot.img');
-    await writeFile(disk, bootSector());
+    await writeFile(disk, bootDisk());
     const command = [
       program,
       ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
