@@ -67,6 +67,7 @@ const buildCommand: Command = {
     {name: 'version', type: 'string', summary: 'version of the image instead of the recipe\'s'},
     {name: 'keys', type: 'string', summary: 'folder of signing keys (default: those of "hawser keys init", when there)'},
     {name: 'unsigned', type: 'boolean', summary: 'do not sign, even when there are keys'},
+    {name: 'if-changed', type: 'boolean', summary: 'do nothing when the current image was built from the same inputs'},
     {name: 'refresh', type: 'boolean', summary: 'when locked packages are gone from the archive, resolve anew and mark the image as not locked'},
   ],
   run: async (context, input) => {
@@ -84,8 +85,9 @@ const buildCommand: Command = {
       keys: flagString(input.flags, 'keys'),
       unsigned: flagBoolean(input.flags, 'unsigned'),
       refresh: flagBoolean(input.flags, 'refresh'),
+      ifChanged: flagBoolean(input.flags, 'if-changed'),
     });
-    context.print(built.folder);
+    context.print(built.upToDate ? `up to date: ${built.folder}` : built.folder);
     return 0;
   },
 };

@@ -39,6 +39,8 @@ export interface BuildRequest {
   readonly version: string;
   readonly cache: string;
   readonly keys: string | undefined;
+  /** See {@link ImageManifest}. */
+  readonly inputs: string;
   /** Folder of images; the new one becomes `current`. */
   readonly images: string;
   readonly progress: Progress;
@@ -138,6 +140,7 @@ async function publish(request: BuildRequest, context: BuildContext, product: Pr
     rootHash: product.rootHash,
     kernel: product.kernel,
     lockSha256: sha256(lockText),
+    inputs: request.inputs,
     artefacts,
   };
   await writeFile(join(out, 'image.lock.json'), lockText);

@@ -37,6 +37,8 @@ export const ImageManifest = Type.Object({
   kernel: Type.String(),
   /** SHA-256 of the lock that the image was built from. */
   lockSha256: Hex64,
+  /** Hash of everything that the build was given: recipe, lock, files, agents, signing certificate. */
+  inputs: Hex64,
   artefacts: Type.Record(Type.String(), Artefact),
 });
 export type ImageManifest = Static<typeof ImageManifest>;

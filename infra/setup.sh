@@ -1,0 +1,40 @@
+#!/bin/sh
+# Installs the system packages that Hawser works with, where they are missing. Starts nothing.
+# As root on Debian or Ubuntu it installs them; otherwise it prints the line to run, and fails.
+set -eu
+
+missing=
+need() { # need PROGRAM PACKAGE
+  command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
+}
+need_file() { # need_file FILE PACKAGE
+  [ -e "$1" ] || missing="$missing $2"
+}
+
+need qemu-system-x86_64 qemu-system-x86
+need qemu-img qemu-utils
+need mmdebstrap mmdebstrap
+need unshare util-linux
+need dpkg-deb dpkg
+need apt-get apt
+need ssh openssh-client
+need scp openssh-client
+need npm npm
+need_file /usr/share/OVMF/OVMF_CODE_4M.fd ovmf
+need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+need_file /usr/bin/newuidmap uidmap
+# the container of the quickstart is made of it
+need_file /bin/busybox busybox-static
+
+[ -n "$missing" ] || exit 0
+# shellcheck disable=SC2086 # one word a package
+set -- $(printf '%s\n' $missing | sort -u)
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "hawser: missing system packages. Run:" >&2
+  echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends $*" >&2
+  exit 1
+fi
+echo "installing $*"
+apt-get -qq update
+DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null
