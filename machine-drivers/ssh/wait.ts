@@ -29,7 +29,7 @@ export async function waitForLogin(target: SshTarget, proven: boolean, patience:
   await attempt(
     patience,
     async leftMs => {
-      const banner = await readBanner(target.address, Math.min(BANNER_TIMEOUT_MS, leftMs));
+      const banner = await readBanner(target.address, Math.min(BANNER_TIMEOUT_MS, leftMs), patience.signal);
       if (!banner.startsWith('SSH-')) {
         reason = banner === '' ? 'no SSH banner yet' : 'the port does not speak SSH';
         return false;
@@ -75,17 +75,19 @@ export async function attempt(
 }
 
 /**
- * The first line that a server sends, or what came of it until `timeoutMs` or the end. A port forward accepts the
+ * The first line that a server sends, or what came of it until `timeoutMs`, the end, or ^C. A port forward accepts the
  * connection long before the guest listens, so an open port proves nothing.
  */
-export function readBanner(address: Address, timeoutMs: number): Promise<string> {
+export function readBanner(address: Address, timeoutMs: number, signal: AbortSignal): Promise<string> {
   return new Promise(resolve => {
     let text = '';
     const socket = connect({host: address.host, port: address.port});
     const finish = () => {
+      signal.removeEventListener('abort', finish);
       socket.destroy();
       resolve(text.split('\n')[0]?.trim() ?? '');
     };
+    signal.addEventListener('abort', finish);
     socket.setTimeout(timeoutMs, finish);
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {

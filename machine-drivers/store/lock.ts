@@ -3,7 +3,8 @@
  * killed process is known to be void.
  */
 import {randomUUID} from 'node:crypto';
-import {link, readFile, rm, writeFile} from 'node:fs/promises';
+import {link, readFile, readdir, rm, writeFile} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
 import {Type} from 'typebox';
 import type {Clock} from '../../services/common/clock.ts';
 import {systemErrorCode} from '../../services/common/errors.ts';
@@ -15,6 +16,8 @@ import type {ProcessIdentity} from '../process-identity.ts';
 const Owner = Type.Object({pid: Type.Integer({minimum: 1}), started: Type.String(), token: Type.String()});
 
 const POLL_MS = 50;
+/** No machine's name begins with a dot. */
+const temporaryPrefix = '.new-';
 
 export interface LockWish {
   readonly path: string;
@@ -52,7 +55,7 @@ export async function takeLock(wish: LockWish): Promise<AsyncDisposable> {
 
 /** Creates `path` with its whole content in one step, so that no reader ever sees half an owner. */
 async function linkFile(path: string, owner: ProcessIdentity & {token: string}): Promise<boolean> {
-  const temporary = `${path}.${randomUUID()}`;
+  const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`);
   await writeFile(temporary, JSON.stringify(owner), {mode: 0o600});
   try {
     await link(temporary, path);
@@ -89,8 +92,19 @@ async function removeStale(path: string, me: ProcessIdentity & {token: string}):
   try {
     const holder = await readOwner(path);
     if (holder !== undefined && !(await isAlive(holder))) await rm(path, {force: true});
+    await sweep(dirname(path));
   } finally {
     await rm(broom, {force: true});
+  }
+}
+
+/** Whoever was killed may have left a file that was not linked yet. */
+async function sweep(folder: string): Promise<void> {
+  for (const entry of await readdir(folder)) {
+    if (!entry.startsWith(temporaryPrefix)) continue;
+    const owner = await readOwner(join(folder, entry));
+    const isWritten = owner !== undefined && owner.token !== '';
+    if (isWritten && !(await isAlive(owner))) await rm(join(folder, entry), {force: true});
   }
 }
 

@@ -5,6 +5,7 @@ import {join} from 'node:path';
 import test from 'ava';
 import {silentProgress} from '../../services/common/progress.ts';
 import {exec} from '../../services/common/exec.ts';
+import type {ImageManifest} from '../../services/common/contracts/image.ts';
 import {sha256} from '../../services/common/hash.ts';
 import {createMachine} from '../../machine-drivers/create.ts';
 import {qemuCommand} from '../../machine-drivers/drivers/qemu/command-line.ts';
@@ -96,7 +97,7 @@ test('an image folder is taken by its manifest, and refused when a file is not w
   await exec(['qemu-img', 'create', '-q', '-f', 'qcow2', join(image, 'x.qcow2'), '1M'], {timeoutMs: 30_000});
   const {size} = await stat(join(image, 'x.qcow2'));
   const hash = sha256('');
-  const manifest = {
+  const manifest: ImageManifest = {
     schema: 1,
     name: 'hawser',
     version: '1.0.0',
@@ -106,6 +107,8 @@ test('an image folder is taken by its manifest, and refused when a file is not w
     rootHash: hash,
     kernel: '6.12',
     lockSha256: hash,
+    inputs: hash,
+    inputs: 'f'.repeat(64),
     artefacts: {qcow2: {file: 'x.qcow2', size, sha256: hash}},
   };
   await writeFile(join(image, 'manifest.json'), JSON.stringify(manifest));

@@ -1,7 +1,7 @@
 /** Which disk a machine starts from, and a private hold on it. */
 import {copyFile, link, mkdir, open, readFile, readdir, realpath, rename, rm, stat} from 'node:fs/promises';
 import {constants} from 'node:fs';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {ImageManifest} from '../../../services/common/contracts/image.ts';
 import {systemErrorCode} from '../../../services/common/errors.ts';
 import {sha256} from '../../../services/common/hash.ts';
@@ -103,11 +103,11 @@ async function readManifest(path: string): Promise<ImageManifest> {
   try {
     return parseJson(ImageManifest, await readFile(path, 'utf8'), path);
   } catch (error) {
-    const why =
-      systemErrorCode(error) === 'ENOENT' ? 'has no manifest.json' : 'has a manifest that cannot be read';
+    const missing = systemErrorCode(error) === 'ENOENT';
+    const why = error instanceof Error ? error.message : String(error);
     throw checkFailed(
-      `the image folder ${path.replace(/\/manifest.json$/, '')} ${why}`,
-      'build it again with hawser image build',
+      missing ? `the image folder ${dirname(path)} has no manifest.json` : why,
+      'build the image again with hawser image build',
       error,
     );
   }

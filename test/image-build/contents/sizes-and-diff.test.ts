@@ -117,6 +117,7 @@ const manifest: ImageManifest = {
   rootHash: 'a'.repeat(64),
   kernel: '6.12',
   lockSha256: 'b'.repeat(64),
+  inputs: 'f'.repeat(64),
   artefacts: {
     disk: {file: 'disk.raw', size: 5_000_000, sha256: 'c'.repeat(64)},
     uki: {file: 'u.efi', size: 1_000_000, sha256: 'd'.repeat(64)},
