@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs the system packages that Hawser works with, where they are missing. Starts nothing.
+# `--test` adds what only the tests use, so that none of them is skipped.
 # As root on Debian or Ubuntu it installs them; otherwise it prints the line to run, and fails.
 set -eu
 
@@ -25,6 +26,21 @@ need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 need_file /usr/bin/newuidmap uidmap
 # the container of the quickstart is made of it
 need_file /bin/busybox busybox-static
+
+if [ "${1:-}" = --test ]; then
+  need sfdisk fdisk
+  need mcopy mtools
+  need mkfs.vfat dosfstools
+  need sbsign sbsigntool
+  need sign-efi-sig-list efitools
+  need veritysetup cryptsetup-bin
+  need sshd openssh-server
+  need openssl openssl
+  need gpg gnupg
+  need ip iproute2
+  need systemd-analyze systemd
+  need_file /usr/lib/systemd/boot/efi/systemd-bootx64.efi systemd-boot-efi
+fi
 
 [ -n "$missing" ] || exit 0
 # shellcheck disable=SC2086 # one word a package

@@ -111,7 +111,7 @@ export function serializeLock(lock: Lock): string {
     `  "request": ${JSON.stringify(lock.request)},`,
     `  "epoch": ${lock.epoch},`,
     `  "seed": ${JSON.stringify(lock.seed)},`,
-    `${[...packageSets.map(set => list(set, byName(lock[set]))), list('npm', byName(lock.npm))].join(',\n')}`,
+    [...packageSets.map(set => list(set, byName(lock[set]))), list('npm', byName(lock.npm))].join(',\n'),
     '}',
     '',
   ].join('\n');

@@ -70,5 +70,5 @@ async function writeEsp(context: BuildContext, input: DiskInput, esp: string): P
   }
   // FAT keeps the sources' times; without this two builds differ in eight bytes.
   const {epoch} = context.lock;
-  for (const entry of (await walk(esp)).reverse()) await lutimes(join(esp, entry), epoch, epoch);
+  for (const entry of (await walk(esp)).toReversed()) await lutimes(join(esp, entry), epoch, epoch);
 }

@@ -14,19 +14,40 @@ const CALL_TIMEOUT_MS = 120_000;
 
 /** Makes an image of a root file system given as a tar archive. */
 export async function importImage(endpoint: DockerEndpoint, name: string, archive: Buffer): Promise<void> {
-  await call(endpoint, 'POST', `/images/create?fromSrc=-&repo=${encodeURIComponent(name)}`, 'application/x-tar', archive);
+  await call(
+    endpoint,
+    'POST',
+    `/images/create?fromSrc=-&repo=${encodeURIComponent(name)}`,
+    'application/x-tar',
+    archive,
+  );
 }
 
 /** Replaces the container `name` and starts it; `port` is published under the same number. */
-export async function runContainer(endpoint: DockerEndpoint, name: string, image: string, command: readonly string[], port: number): Promise<void> {
+export async function runContainer(
+  endpoint: DockerEndpoint,
+  name: string,
+  image: string,
+  command: readonly string[],
+  port: number,
+): Promise<void> {
   await call(endpoint, 'DELETE', `/containers/${name}?force=true`, undefined, undefined, [204, 404]);
   const specification = {
     Image: image,
     Cmd: command,
     ExposedPorts: {[`${port}/tcp`]: {}},
-    HostConfig: {PortBindings: {[`${port}/tcp`]: [{HostPort: String(port)}]}, RestartPolicy: {Name: 'unless-stopped'}},
+    HostConfig: {
+      PortBindings: {[`${port}/tcp`]: [{HostPort: String(port)}]},
+      RestartPolicy: {Name: 'unless-stopped'},
+    },
   };
-  await call(endpoint, 'POST', `/containers/create?name=${name}`, 'application/json', Buffer.from(JSON.stringify(specification)));
+  await call(
+    endpoint,
+    'POST',
+    `/containers/create?name=${name}`,
+    'application/json',
+    Buffer.from(JSON.stringify(specification)),
+  );
   await call(endpoint, 'POST', `/containers/${name}/start`, undefined, undefined, [204, 304]);
 }
 
@@ -55,7 +76,10 @@ function call(
         response.on('error', reject);
         response.on('end', () => {
           if (okCodes.includes(response.statusCode ?? 0)) resolve(text);
-          else reject(new Error(`Docker answered ${response.statusCode} to ${method} ${path}: ${text.slice(0, 300)}`));
+          else
+            reject(
+              new Error(`Docker answered ${response.statusCode} to ${method} ${path}: ${text.slice(0, 300)}`),
+            );
         });
       },
     );

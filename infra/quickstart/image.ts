@@ -17,8 +17,15 @@ export interface UsedImage {
 /** Signs with the user's keys (made when there are none), so that the machines run under Secure Boot. */
 export async function ensureImage(progress: Progress, signal: AbortSignal): Promise<UsedImage> {
   await hawser(['keys', 'init'], {signal});
-  const status = await hawser(['image', 'build', '--if-changed', '--refresh'], {signal, onLine: line => progress.note(`  ${line}`)});
+  const status = await hawser(['image', 'build', '--if-changed', '--refresh'], {
+    signal,
+    onLine: line => progress.note(`  ${line}`),
+  });
   const folder = await realpath(currentImage(resolvePaths(process.env)));
-  const manifest = parseJson(ImageManifest, await readFile(join(folder, 'manifest.json'), 'utf8'), `${folder}/manifest.json`);
+  const manifest = parseJson(
+    ImageManifest,
+    await readFile(join(folder, 'manifest.json'), 'utf8'),
+    `${folder}/manifest.json`,
+  );
   return {folder, built: !status.includes('up to date'), locked: manifest.locked};
 }

@@ -36,8 +36,16 @@ export function machineNames(count: number): string[] {
 }
 
 /** Creates what is missing, finishes what was cut short, starts what is stopped. */
-export async function createMachines(count: number, progress: Progress, signal: AbortSignal): Promise<QuickMachine[]> {
-  const known = parseJson(Listed, await hawser(['machine', 'ls', '--output', 'json'], {signal}), 'machine ls').map(({name}) => name);
+export async function createMachines(
+  count: number,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<QuickMachine[]> {
+  const known = parseJson(
+    Listed,
+    await hawser(['machine', 'ls', '--output', 'json'], {signal}),
+    'machine ls',
+  ).map(({name}) => name);
   const queue = machineNames(count);
   const made = new Map<string, QuickMachine>();
   const worker = async () => {
@@ -49,35 +57,71 @@ export async function createMachines(count: number, progress: Progress, signal: 
   return machineNames(count).flatMap(name => made.get(name) ?? []);
 }
 
-async function ensureMachine(name: string, exists: boolean, progress: Progress, signal: AbortSignal): Promise<QuickMachine> {
+async function ensureMachine(
+  name: string,
+  exists: boolean,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<QuickMachine> {
   const started = performance.now();
   const run = {signal, onLine: (line: string) => progress.note(`  ${name}: ${line}`)};
   const before = exists ? await inspect(name, signal) : undefined;
-  if (before?.finished !== true) await hawser(['machine', 'create', '--qemu-secure-boot', '--qemu-restrict', name], run);
+  if (before?.finished !== true)
+    await hawser(['machine', 'create', '--qemu-secure-boot', '--qemu-restrict', name], run);
   else if (before.state !== 'Running') await hawser(['machine', 'start', name], run);
   const {uuid, folder, endpoint} = await inspect(name, signal);
   const createSeconds = Math.round(performance.now() - started) / 1000;
-  return {name, uuid, folder, docker: endpoint.docker, privateAddress: endpoint.privateAddress, createSeconds};
+  return {
+    name,
+    uuid,
+    folder,
+    docker: endpoint.docker,
+    privateAddress: endpoint.privateAddress,
+    createSeconds,
+  };
 }
 
 async function inspect(name: string, signal: AbortSignal) {
-  return parseJson(Inspected, await hawser(['machine', 'inspect', name], {signal}), `machine inspect ${name}`);
+  return parseJson(
+    Inspected,
+    await hawser(['machine', 'inspect', name], {signal}),
+    `machine inspect ${name}`,
+  );
 }
 
 /** Runs the web container by the machine's Docker, from here, over mutual TLS. */
 export async function startWeb(machine: QuickMachine): Promise<void> {
-  const [ca, cert, key] = await Promise.all(['ca.pem', 'cert.pem', 'key.pem'].map(file => readFile(join(machine.folder, file))));
-  if (ca === undefined || cert === undefined || key === undefined) throw new Error(`${machine.name} has no client certificate`);
+  const [ca, cert, key] = await Promise.all(
+    ['ca.pem', 'cert.pem', 'key.pem'].map(file => readFile(join(machine.folder, file))),
+  );
+  if (ca === undefined || cert === undefined || key === undefined)
+    throw new Error(`${machine.name} has no client certificate`);
   const endpoint = {...machine.docker, servername: machineServerName(machine.uuid), ca, cert, key};
   await importImage(endpoint, 'hawser-hello', await webRootArchive(`hello from ${machine.name}`));
   await runContainer(endpoint, 'hello', 'hawser-hello', webCommand, webPort);
 }
 
 /** The next machine asks this one's container over the private network; throws unless the right page comes. */
-export async function fetchFromNeighbour(machine: QuickMachine, all: readonly QuickMachine[], progress: Progress, signal: AbortSignal): Promise<void> {
+export async function fetchFromNeighbour(
+  machine: QuickMachine,
+  all: readonly QuickMachine[],
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   const asking = all[(all.indexOf(machine) + 1) % all.length] ?? machine;
   const url = `http://${machine.privateAddress}:${webPort}/`;
-  const curl = ['curl', '--silent', '--show-error', '--fail', '--retry', '5', '--retry-connrefused', '--max-time', '30', url];
+  const curl = [
+    'curl',
+    '--silent',
+    '--show-error',
+    '--fail',
+    '--retry',
+    '5',
+    '--retry-connrefused',
+    '--max-time',
+    '30',
+    url,
+  ];
   const page = await hawser(['machine', 'ssh', asking.name, ...curl], {signal});
   if (page.trim() !== `hello from ${machine.name}`) throw new Error(`${url} answered "${page.trim()}"`);
   progress.note(`  ${asking.name} asked ${url}: ${page.trim()}`);
@@ -86,7 +130,11 @@ export async function fetchFromNeighbour(machine: QuickMachine, all: readonly Qu
 /** Removes what is there; never interrupted, so that nothing stays behind. */
 export async function removeMachines(names: readonly string[]): Promise<void> {
   const {signal} = new AbortController();
-  const known = parseJson(Listed, await hawser(['machine', 'ls', '--output', 'json'], {signal}), 'machine ls').map(({name}) => name);
+  const known = parseJson(
+    Listed,
+    await hawser(['machine', 'ls', '--output', 'json'], {signal}),
+    'machine ls',
+  ).map(({name}) => name);
   const present = names.filter(name => known.includes(name));
   if (present.length > 0) await hawser(['machine', 'rm', '-f', '-y', ...present], {signal});
 }

@@ -7,7 +7,14 @@ import {writeFileAtomic} from '../../services/common/fs-atomic.ts';
 import {describeError} from '../../services/common/errors.ts';
 import {createProgress, type Progress} from '../../services/common/progress.ts';
 import {ensureImage} from './image.ts';
-import {createMachines, fetchFromNeighbour, machineNames, removeMachines, startWeb, type QuickMachine} from './machines.ts';
+import {
+  createMachines,
+  fetchFromNeighbour,
+  machineNames,
+  removeMachines,
+  startWeb,
+  type QuickMachine,
+} from './machines.ts';
 import {parseOptions, usage, type QuickstartOptions} from './options.ts';
 
 interface StepTime {
@@ -45,9 +52,16 @@ async function main(): Promise<number> {
   } catch (error) {
     code = interrupt.signal.aborted ? 130 : 1;
     progress.note(`quickstart: ${describeError(error)}`);
-    if (!options.once) progress.note('Run it again to go on from here, or remove everything: npm run hawser -- machine rm -f -y ' + machineNames(options.machines).join(' '));
+    if (!options.once)
+      progress.note(
+        'Run it again to go on from here, or remove everything: npm run hawser -- machine rm -f -y ' +
+          machineNames(options.machines).join(' '),
+      );
   } finally {
-    if (options.once) await timed(outcome, progress, 'remove the machines', () => removeMachines(machineNames(options.machines)));
+    if (options.once)
+      await timed(outcome, progress, 'remove the machines', () =>
+        removeMachines(machineNames(options.machines)),
+      );
   }
   const seconds = (Date.now() - started) / 1000;
   if (options.report !== undefined) await writeReport(options.report, outcome, seconds, code === 0);
@@ -55,19 +69,32 @@ async function main(): Promise<number> {
   return code;
 }
 
-async function run(options: QuickstartOptions, outcome: Outcome, progress: Progress, signal: AbortSignal): Promise<void> {
+async function run(
+  options: QuickstartOptions,
+  outcome: Outcome,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
   const step = <Result>(title: string, work: () => Promise<Result>) => timed(outcome, progress, title, work);
   outcome.image = await step('image', () => ensureImage(progress, signal));
-  outcome.machines = await step(`create ${options.machines} machines`, () => createMachines(options.machines, progress, signal));
+  outcome.machines = await step(`create ${options.machines} machines`, () =>
+    createMachines(options.machines, progress, signal),
+  );
   await step('run a web container on each', async () => {
     for (const machine of outcome.machines) await startWeb(machine);
   });
   await step('fetch from each', async () => {
-    for (const machine of outcome.machines) await fetchFromNeighbour(machine, outcome.machines, progress, signal);
+    for (const machine of outcome.machines)
+      await fetchFromNeighbour(machine, outcome.machines, progress, signal);
   });
 }
 
-async function timed<Result>(outcome: Outcome, progress: Progress, title: string, work: () => Promise<Result>): Promise<Result> {
+async function timed<Result>(
+  outcome: Outcome,
+  progress: Progress,
+  title: string,
+  work: () => Promise<Result>,
+): Promise<Result> {
   progress.note(`== ${title}`);
   const started = performance.now();
   try {
@@ -77,7 +104,12 @@ async function timed<Result>(outcome: Outcome, progress: Progress, title: string
   }
 }
 
-async function writeReport(path: string, outcome: Outcome, totalSeconds: number, succeeded: boolean): Promise<void> {
+async function writeReport(
+  path: string,
+  outcome: Outcome,
+  totalSeconds: number,
+  succeeded: boolean,
+): Promise<void> {
   const report = {schema: 1, succeeded, totalSeconds, processors: cpus().length, ...outcome};
   await writeFileAtomic(path, `${JSON.stringify(report, undefined, 2)}\n`, 0o644);
 }
@@ -85,7 +117,10 @@ async function writeReport(path: string, outcome: Outcome, totalSeconds: number,
 function summary(options: QuickstartOptions, outcome: Outcome, seconds: number): string[] {
   const name = outcome.machines[0]?.name ?? 'quick-1';
   const width = Math.max(...outcome.steps.map(({step}) => step.length));
-  const lines = ['', ...outcome.steps.map(({step, seconds}) => `${step.padEnd(width)}  ${seconds.toFixed(1).padStart(7)} s`)];
+  const lines = [
+    '',
+    ...outcome.steps.map(({step, seconds}) => `${step.padEnd(width)}  ${seconds.toFixed(1).padStart(7)} s`),
+  ];
   lines.push(`${'in all'.padEnd(width)}  ${seconds.toFixed(1).padStart(7)} s`, '');
   if (options.once) return [...lines, 'Everything was removed again.'];
   return [

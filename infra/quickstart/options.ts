@@ -15,7 +15,11 @@ export const usage = 'usage: npm run quickstart -- [--machines N] [--once] [--re
 export function parseOptions(argv: readonly string[]): QuickstartOptions {
   const {values} = parseArgs({
     args: [...argv],
-    options: {machines: {type: 'string', default: '3'}, once: {type: 'boolean', default: false}, report: {type: 'string'}},
+    options: {
+      machines: {type: 'string', default: '3'},
+      once: {type: 'boolean', default: false},
+      report: {type: 'string'},
+    },
   });
   const machines = Number(values.machines);
   if (!Number.isInteger(machines) || machines < 1 || machines > 20) {

@@ -5,7 +5,9 @@
 import {HawserError} from './errors.ts';
 import type {Progress} from './progress.ts';
 
-export class UsageError extends HawserError<'unknown-flag' | 'bad-value' | 'missing-argument' | 'extra-argument'> {}
+export class UsageError extends HawserError<
+  'unknown-flag' | 'bad-value' | 'missing-argument' | 'extra-argument'
+> {}
 
 export interface Flag {
   readonly name: string;

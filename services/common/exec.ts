@@ -10,7 +10,12 @@ export type ExecErrorCode = 'not-found' | 'failed' | 'timeout' | 'aborted' | 'sp
 export class ExecError extends HawserError<ExecErrorCode> {
   readonly result: ExecResult;
 
-  constructor(code: ExecErrorCode, message: string, result: ExecResult, detail: {remedy?: string; cause?: unknown} = {}) {
+  constructor(
+    code: ExecErrorCode,
+    message: string,
+    result: ExecResult,
+    detail: {remedy?: string; cause?: unknown} = {},
+  ) {
     super(code, message, detail);
     this.result = result;
   }
@@ -51,8 +56,16 @@ const KILL_GRACE_MS = 5000;
 export async function exec(argv: readonly string[], options: ExecOptions): Promise<ExecResult> {
   const [program = '', ...args] = argv;
   const name = program.split('/').at(-1) ?? program;
-  const ended = (over: Partial<ExecResult> = {}): ExecResult => ({argv, code: null, signal: null, stdout: '', stderr: '', ...over});
-  if (options.signal?.aborted) throw new ExecError('aborted', `${name} was not started: interrupted`, ended());
+  const ended = (over: Partial<ExecResult> = {}): ExecResult => ({
+    argv,
+    code: null,
+    signal: null,
+    stdout: '',
+    stderr: '',
+    ...over,
+  });
+  if (options.signal?.aborted)
+    throw new ExecError('aborted', `${name} was not started: interrupted`, ended());
 
   const stdio = options.stdio ?? 'pipe';
   const child = spawn(program, args, {
@@ -82,7 +95,11 @@ export async function exec(argv: readonly string[], options: ExecOptions): Promi
     const [code, signal] = await exit;
     const result = ended({code, signal, stdout: stdout.text(), stderr: stderr.text()});
     if (stopped === 'timeout') {
-      throw new ExecError('timeout', `${name} did not end within ${Math.round(options.timeoutMs / 1000)} s`, result);
+      throw new ExecError(
+        'timeout',
+        `${name} did not end within ${Math.round(options.timeoutMs / 1000)} s`,
+        result,
+      );
     }
     if (stopped === 'aborted') throw new ExecError('aborted', `${name} was interrupted`, result);
     if (code === null || !(options.okCodes ?? [0]).includes(code)) {
@@ -124,7 +141,10 @@ function terminate(child: ChildProcess): void {
   }, KILL_GRACE_MS).unref();
 }
 
-function collect(stream: NodeJS.ReadableStream | null, onLine: ((line: string) => void) | undefined): {text(): string} {
+function collect(
+  stream: NodeJS.ReadableStream | null,
+  onLine: ((line: string) => void) | undefined,
+): {text(): string} {
   const chunks: string[] = [];
   let partial = '';
   stream?.setEncoding('utf8');

@@ -10,6 +10,7 @@ export function sha256(data: string | Uint8Array): string {
 /** Lower-case hex SHA-256 of a file, read in a stream. */
 export async function sha256File(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, {highWaterMark: 1 << 22})) hash.update(chunk as Uint8Array);
+  for await (const chunk of createReadStream(path, {highWaterMark: 1 << 22}))
+    hash.update(chunk as Uint8Array);
   return hash.digest('hex');
 }

@@ -6,7 +6,11 @@ import {HawserError} from './errors.ts';
 export class ParseError extends HawserError<'not-json' | 'does-not-fit'> {}
 
 /** Checks `value` against `schema`; `what` names the source in the message. Throws {@link ParseError}. */
-export function parseValue<Schema extends TSchema>(schema: Schema, value: unknown, what: string): Static<Schema> {
+export function parseValue<Schema extends TSchema>(
+  schema: Schema,
+  value: unknown,
+  what: string,
+): Static<Schema> {
   if (Value.Check(schema, value)) return value;
   const first = [...Value.Errors(schema, value)][0];
   const where = first === undefined || first.instancePath === '' ? '' : ` at ${first.instancePath}`;
@@ -14,7 +18,11 @@ export function parseValue<Schema extends TSchema>(schema: Schema, value: unknow
 }
 
 /** Parses JSON text and checks it, as {@link parseValue} does. */
-export function parseJson<Schema extends TSchema>(schema: Schema, text: string, what: string): Static<Schema> {
+export function parseJson<Schema extends TSchema>(
+  schema: Schema,
+  text: string,
+  what: string,
+): Static<Schema> {
   let value: unknown;
   try {
     value = JSON.parse(text);

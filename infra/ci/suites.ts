@@ -1,0 +1,25 @@
+/** What `npm test` runs, in order: quick suites first, machines last. */
+
+export interface Suite {
+  readonly name: string;
+  /** Patterns of AVA. */
+  readonly files: readonly string[];
+  /** Tests at once; 1 where each uses the whole machine. */
+  readonly concurrency: number;
+  /** AVA's limit for a silent test file. */
+  readonly timeout: string;
+  /** Needs the built image. */
+  readonly needsImage: boolean;
+}
+
+export const suites: readonly Suite[] = [
+  {
+    name: 'quick',
+    files: ['test/{cli,common,enrol-agent,image-build,infra,machine-drivers,provisioner}/**'],
+    concurrency: 2,
+    timeout: '5m',
+    needsImage: false,
+  },
+  {name: 'slow', files: ['test/slow/**'], concurrency: 1, timeout: '20m', needsImage: true},
+  {name: 'machines', files: ['test/e2e/**'], concurrency: 1, timeout: '20m', needsImage: true},
+];
