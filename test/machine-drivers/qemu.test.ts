@@ -107,6 +107,7 @@ test('an image folder is taken by its manifest, and refused when a file is not w
     rootHash: hash,
     kernel: '6.12',
     lockSha256: hash,
+    inputs: hash,
     artefacts: {qcow2: {file: 'x.qcow2', size, sha256: hash}},
   };
   await writeFile(join(image, 'manifest.json'), JSON.stringify(manifest));
