@@ -1,5 +1,5 @@
 /** The emulator's argument array for a test VM. */
-import type {Machine} from './machine.ts';
+import type {BootMachine} from './machine.ts';
 
 export type DiskBus = 'virtio-blk' | 'virtio-scsi' | 'nvme' | 'sata';
 export type NicModel = 'virtio-net-pci' | 'e1000' | 'e1000e';
@@ -33,7 +33,7 @@ export interface Sockets {
 }
 
 /** Nothing that the guest begins leaves the emulator: the network is restricted to what is forwarded. */
-export function commandLine(machine: Machine, hardware: HardwareOptions, sockets: Sockets): string[] {
+export function commandLine(machine: BootMachine, hardware: HardwareOptions, sockets: Sockets): string[] {
   const {firmware, disk} = machine;
   const tcg = hardware.accelerator !== 'kvm';
   const forward = {...hardware.forward, 22: sockets.sshPort};

@@ -20,15 +20,19 @@ export interface MachineOptions {
   readonly disk?: 'overlay' | 'raw';
 }
 
-export interface Machine {
+/** What the emulator needs to know of a machine, whatever its disk holds. */
+export interface BootMachine {
   readonly folder: string;
-  readonly image: string;
-  readonly manifest: ImageManifest;
   readonly disk: {readonly path: string; readonly format: 'qcow2' | 'raw'};
   readonly firmware: {readonly code: string; readonly vars: string; readonly secure: boolean};
   /** Private key for `ssh`. */
   readonly sshKey: string;
-  /** Its public half, one line. */
+}
+
+export interface Machine extends BootMachine {
+  readonly image: string;
+  readonly manifest: ImageManifest;
+  /** Public half of the key, one line. */
   readonly sshPublicKey: string;
 }
 

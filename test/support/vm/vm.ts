@@ -11,10 +11,10 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {ExecError, exec, type ExecResult} from '../../../services/common/exec.ts';
 import {qmp} from '../../../machine-drivers/drivers/qemu/qmp.ts';
 import {commandLine, type HardwareOptions} from './command-line.ts';
-import type {Machine} from './machine.ts';
+import type {BootMachine} from './machine.ts';
 
 export interface VmOptions extends HardwareOptions {
-  readonly machine: Machine;
+  readonly machine: BootMachine;
   /** Who `ssh` logs in as; `core` when absent. */
   readonly user?: string;
   /** Seconds after which the emulator is ended, whatever it does; 1800 when absent. */
@@ -184,7 +184,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   return vm;
 }
 
-function sshCommand(machine: Machine, port: number, user: string, command: string): string[] {
+function sshCommand(machine: BootMachine, port: number, user: string, command: string): string[] {
   const options = [
     'StrictHostKeyChecking=no',
     'UserKnownHostsFile=/dev/null',
