@@ -10,6 +10,7 @@ import {buildWithLock} from './build-command.ts';
 import {diffLocks, Lock, renderChanges, serializeLock} from './packages/lock.ts';
 import {resolveLock} from './packages/resolve.ts';
 import {loadRecipe} from './recipe/load.ts';
+import {withBuildRights} from './user-namespace.ts';
 import {loadLock, machineMirrors, recipePaths} from './workspace.ts';
 
 const recipeFlags: readonly Flag[] = [
@@ -92,4 +93,4 @@ const buildCommand: Command = {
   },
 };
 
-export const imageCommands: readonly Command[] = [lockCommand, buildCommand];
+export const imageCommands: readonly Command[] = [lockCommand, withBuildRights(buildCommand)];
