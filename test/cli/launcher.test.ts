@@ -45,3 +45,9 @@ test('a reader that goes away early is not an error', async t => {
   t.is(code, 0);
   t.is(stderr, '');
 });
+
+test('a cache folder that cannot be made is done without', async t => {
+  const env = {PATH: process.env['PATH'] ?? '', HAWSER_CACHE: '/proc/no-such-folder'};
+  const {stdout} = await exec([launcher, '--version'], {timeoutMs: 10_000, env});
+  t.regex(stdout, /^hawser /);
+});
