@@ -5,13 +5,14 @@ const closed = {additionalProperties: false};
 
 export const LockedPackage = Type.Object(
   {
-    name: Type.String(),
-    version: Type.String(),
-    architecture: Type.String(),
+    /** Policy 5.6.1, 5.6.12 and 5.6.8: names, versions and paths become file names and arguments of apt. */
+    name: Type.String({pattern: '^[a-z0-9][a-z0-9+.-]+$'}),
+    version: Type.String({pattern: '^[0-9][0-9A-Za-z.+:~-]*$'}),
+    architecture: Type.String({pattern: '^[a-z0-9-]+$'}),
     /** Which archive it came from: a mirror of either may serve it. */
     archive: Type.Union([Type.Literal('debian'), Type.Literal('debian-security')]),
     /** Path below the archive's root. */
-    path: Type.String(),
+    path: Type.String({pattern: '^(?!\\.\\.?/)[^/]+(/(?!\\.\\.?/)[^/]+)*$'}),
     sha256: Type.String({pattern: '^[0-9a-f]{64}$'}),
     size: Type.Integer({minimum: 1}),
     source: Type.Optional(Type.String()),
@@ -22,7 +23,11 @@ export const LockedPackage = Type.Object(
 export type LockedPackage = Static<typeof LockedPackage>;
 
 export const LockedTarball = Type.Object(
-  {name: Type.String(), version: Type.String(), integrity: Type.String({pattern: '^sha512-'})},
+  {
+    name: Type.String({pattern: '^(@[a-z0-9._~-]+/)?[a-z0-9._~-]+$'}),
+    version: Type.String({pattern: '^\\d+\\.\\d+\\.\\d+'}),
+    integrity: Type.String({pattern: '^sha512-[A-Za-z0-9+/]{86}==$'}),
+  },
   closed,
 );
 export type LockedTarball = Static<typeof LockedTarball>;
@@ -59,7 +64,8 @@ export interface PackageChange {
 /** What changed between two locks, by set and name; a changed hash under one version counts too. */
 export function diffLocks(before: Lock, after: Lock): PackageChange[] {
   const changes: PackageChange[] = [];
-  for (const set of packageSets) changes.push(...diffSet(set, before[set].map(debianIdentity), after[set].map(debianIdentity)));
+  for (const set of packageSets)
+    changes.push(...diffSet(set, before[set].map(debianIdentity), after[set].map(debianIdentity)));
   changes.push(...diffSet('npm', before.npm.map(npmIdentity), after.npm.map(npmIdentity)));
   return changes;
 }
@@ -78,7 +84,11 @@ function npmIdentity(entry: LockedTarball): Identity {
   return {name: entry.name, version: entry.version, digest: entry.integrity};
 }
 
-function diffSet(set: PackageChange['set'], before: readonly Identity[], after: readonly Identity[]): PackageChange[] {
+function diffSet(
+  set: PackageChange['set'],
+  before: readonly Identity[],
+  after: readonly Identity[],
+): PackageChange[] {
   const old = new Map(before.map(entry => [entry.name, entry]));
   const fresh = new Map(after.map(entry => [entry.name, entry]));
   const names = [...new Set([...old.keys(), ...fresh.keys()])].sort();
@@ -95,14 +105,18 @@ export function renderChanges(changes: readonly PackageChange[]): string[] {
   return changes.map(({set, name, from, to}) => {
     if (from === undefined) return `+ ${set} ${name} ${to ?? ''}`;
     if (to === undefined) return `- ${set} ${name} ${from}`;
-    return from === to ? `! ${set} ${name} ${to}: other bytes under the same version` : `~ ${set} ${name} ${from} -> ${to}`;
+    return from === to
+      ? `! ${set} ${name} ${to}: other bytes under the same version`
+      : `~ ${set} ${name} ${from} -> ${to}`;
   });
 }
 
 /** The lock as committed: sorted, one package a line, so that a diff reads well. */
 export function serializeLock(lock: Lock): string {
-  const lines = (entries: readonly object[]) => entries.map(entry => `    ${JSON.stringify(entry)}`).join(',\n');
-  const list = (name: string, entries: readonly object[]) => `  ${JSON.stringify(name)}: [\n${lines(entries)}\n  ]`;
+  const lines = (entries: readonly object[]) =>
+    entries.map(entry => `    ${JSON.stringify(entry)}`).join(',\n');
+  const list = (name: string, entries: readonly object[]) =>
+    `  ${JSON.stringify(name)}: [\n${lines(entries)}\n  ]`;
   const byName = <Entry extends {name: string}>(entries: readonly Entry[]) =>
     [...entries].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   return [

@@ -1,40 +1,60 @@
 /** Which Debian mirror this machine already uses: read from its own apt sources. Pure. */
+import {readSources, type AptSourceEntry} from './apt-sources.ts';
 import type {LockedPackage} from './lock.ts';
 
 export type ArchiveName = LockedPackage['archive'];
 export type Mirrors = Readonly<Record<ArchiveName, string>>;
 
-/** Used on a machine that has no Debian sources of its own (Ubuntu, Fedora, ...). */
+/** Used on a machine that has no fitting sources of its own (Ubuntu, Fedora, ...). */
 const fallback: Mirrors = {
   debian: 'http://ftp.debian.org/debian',
   'debian-security': 'http://ftp.debian.org/debian-security',
 };
 
+/** The release whose packages an image is made of. */
+const CODENAME = 'trixie';
+
 /**
- * The mirrors named by the texts of `/etc/apt/sources.list` and `/etc/apt/sources.list.d/*`. `mirror` (from
- * `--mirror`) wins over both: security updates are then expected beside it, as every full mirror has them.
+ * Debian's own network carries all supported releases, so its addresses serve a machine of another release too.
+ * Not so the archives of old releases and of single days, nor anybody's private mirror, which may hold one release.
+ */
+const complete =
+  /^https?:\/\/(?!archive\.|snapshot\.|ports\.|incoming\.)([a-z0-9-]+\.)+debian\.org(:\d+)?\/debian(-security)?$/;
+
+/**
+ * The mirrors named by the texts of `/etc/apt/sources.list` and `/etc/apt/sources.list.d/*`: those of trixie, else
+ * Debian's own that the machine uses for another release, else ftp.debian.org. `mirror` (from `--mirror`, with or
+ * without a slash at its end) wins over all; security updates are then expected beside it, under the same name with
+ * `-security` added, as every full mirror has them.
  */
 export function findMirrors(sourceTexts: readonly string[], mirror?: string): Mirrors {
-  if (mirror !== undefined) {
-    const debian = mirror.replace(/\/+$/, '');
-    return {debian, 'debian-security': debian.replace(/\/debian$/, '/debian-security')};
-  }
-  const uris = sourceTexts.flatMap(urisOf);
-  const ending = (suffix: string) => uris.find(uri => uri.endsWith(suffix));
-  const debian = ending('/debian');
+  if (mirror !== undefined) return besideEachOther(mirror.replace(/\/+$/, ''));
+  const entries = sourceTexts.flatMap(readSources);
+  const debian = findArchive(entries, [CODENAME], '/debian');
   if (debian === undefined) return fallback;
-  return {debian, 'debian-security': ending('/debian-security') ?? debian.replace(/\/debian$/, '/debian-security')};
+  const security = findArchive(entries, [`${CODENAME}-security`], '/debian-security');
+  return {debian, 'debian-security': security ?? besideEachOther(debian)['debian-security']};
 }
 
-function urisOf(text: string): string[] {
-  return text.split('\n').flatMap(line => {
-    // sources.list(5): the one-line style, and the URIs field of the deb822 style.
-    const found = /^deb\s+(?:\[[^\]]*\]\s+)?(\S+)/.exec(line)?.[1] ?? /^URIs:\s*(.+)$/i.exec(line)?.[1];
-    return (found ?? '')
-      .split(/\s+/)
-      .filter(uri => /^https?:/.test(uri))
-      .map(uri => uri.replace(/\/+$/, ''));
-  });
+function findArchive(
+  entries: readonly AptSourceEntry[],
+  suites: readonly string[],
+  path: string,
+): string | undefined {
+  const own = entries.find(
+    ({uri, suite, components}) =>
+      suites.includes(suite) && components.includes('main') && isDebian(uri, path),
+  );
+  return (own ?? entries.find(({uri}) => uri.endsWith(path) && complete.test(uri)))?.uri;
+}
+
+/** Other archives have suites of Debian's names too (docker.com: "trixie stable"); Debian's has Debian's path. */
+function isDebian(uri: string, path: string): boolean {
+  return uri.endsWith(path) || /^https?:\/\/([a-z0-9-]+\.)+debian\.org(\/|$)/.test(uri);
+}
+
+function besideEachOther(debian: string): Mirrors {
+  return {debian, 'debian-security': `${debian}-security`};
 }
 
 /** Where one locked package is fetched from. */

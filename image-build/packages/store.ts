@@ -1,104 +1,124 @@
 /** The content-addressed package store: a file is named by its SHA-256 and is there whole or not at all. */
-import {createHash, randomBytes} from 'node:crypto';
-import {mkdir, open, rename, rm, stat} from 'node:fs/promises';
+import {mkdir, readdir, rm, stat} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {syncFolder} from '../../services/common/fs-atomic.ts';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {sha256File} from '../../services/common/hash.ts';
 import {systemErrorCode} from '../../services/common/errors.ts';
 import {ImageError} from '../errors.ts';
+import {download, isFull, type StoreItem} from './download.ts';
+
+export type {StoreItem} from './download.ts';
 
 export interface Store {
   path(sha256: string): string;
   has(sha256: string): Promise<boolean>;
-  /** Fetches `url` unless it is there; throws `hash-mismatch` or `package-gone` (404) and keeps nothing of it. */
+  /**
+   * Fetches `url` unless the file is there with the right size. Throws {@link ImageError} and keeps nothing:
+   * `hash-mismatch`, `package-gone` (404 or 410), `disk-full`, or `archive-unreachable` after three attempts.
+   */
   fetch(item: StoreItem, signal: AbortSignal): Promise<{readonly fetched: number}>;
-  /** Reads the file again and compares: a store on a bad disk must not poison an image. */
+  /**
+   * Reads the file again and compares: a store on a bad disk must not poison an image. A damaged file is removed
+   * before `hash-mismatch` is thrown.
+   */
   verify(sha256: string, what: string): Promise<void>;
 }
 
-export interface StoreItem {
-  readonly what: string;
-  readonly url: string;
-  readonly sha256: string;
-  readonly size: number;
+export interface StoreOptions {
+  /** Milliseconds before the second attempt; twice as long before the third. */
+  readonly retryDelayMs?: number;
+  /** Milliseconds without a byte after which an attempt is given up. */
+  readonly stallMs?: number;
 }
 
 const ATTEMPTS = 3;
-const FETCH_TIMEOUT_MS = 300_000;
+const RETRY_DELAY_MS = 1000;
+const STALL_MS = 60_000;
+const STALE_MS = 86_400_000;
 
-export function openStore(folder: string): Store {
+export function openStore(folder: string, options: StoreOptions = {}): Store {
+  const {retryDelayMs = RETRY_DELAY_MS, stallMs = STALL_MS} = options;
   const path = (sha256: string) => join(folder, sha256.slice(0, 2), sha256);
-  const has = async (sha256: string) => {
-    try {
-      return (await stat(path(sha256))).isFile();
-    } catch (error) {
-      if (systemErrorCode(error) === 'ENOENT') return false;
-      throw error;
+  /** What this process fetches now: tools and image share packages. */
+  const running = new Map<string, Promise<number>>();
+  const fetchMissing = async (item: StoreItem, signal: AbortSignal): Promise<number> => {
+    const target = path(item.sha256);
+    if ((await sizeOf(target)) === item.size) return 0;
+    await mkdir(dirname(target), {recursive: true});
+    await sweep(dirname(target));
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await download(item, target, {signal, stallMs});
+        return item.size;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof ImageError) throw error;
+        if (isFull(error) || attempt === ATTEMPTS) throw fetchError(error, item);
+      }
+      await sleep(retryDelayMs * attempt, undefined, {signal});
     }
   };
   return {
     path,
-    has,
+    has: async sha256 => (await sizeOf(path(sha256))) !== undefined,
     fetch: async (item, signal) => {
-      if (await has(item.sha256)) return {fetched: 0};
-      await mkdir(dirname(path(item.sha256)), {recursive: true});
-      for (let attempt = 1; ; attempt++) {
-        try {
-          await download(item, path(item.sha256), signal);
-          return {fetched: item.size};
-        } catch (error) {
-          if (error instanceof ImageError || signal.aborted || attempt === ATTEMPTS) throw unreachable(error, item);
-        }
+      const current = running.get(item.sha256);
+      if (current !== undefined) {
+        await current;
+        return {fetched: 0};
+      }
+      const started = fetchMissing(item, signal);
+      running.set(item.sha256, started);
+      try {
+        return {fetched: await started};
+      } finally {
+        running.delete(item.sha256);
       }
     },
     verify: async (sha256, what) => {
+      if ((await sizeOf(path(sha256))) === undefined) {
+        throw new ImageError('hash-mismatch', `${what} is not in the package store`, {
+          remedy: 'run again: it is fetched anew',
+        });
+      }
       if ((await sha256File(path(sha256))) === sha256) return;
       await rm(path(sha256), {force: true});
-      throw new ImageError('hash-mismatch', `${what} in the package store is damaged`, {remedy: 'run again: it is fetched anew'});
+      throw new ImageError('hash-mismatch', `${what} in the package store is damaged`, {
+        remedy: 'run again: it is fetched anew',
+      });
     },
   };
 }
 
-async function download(item: StoreItem, target: string, signal: AbortSignal): Promise<void> {
-  const response = await fetch(item.url, {signal: AbortSignal.any([signal, AbortSignal.timeout(FETCH_TIMEOUT_MS)])});
-  if (response.status === 404 || response.status === 410) {
-    await response.body?.cancel();
-    throw new ImageError('package-gone', `${item.what} is gone from the archive`, {
-      remedy: 'run "hawser image lock" and review the difference',
-    });
-  }
-  if (!response.ok || response.body === null) throw new Error(`${item.url}: HTTP ${response.status}`);
-  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+/** Bytes of a plain file, or undefined when there is none. */
+async function sizeOf(path: string): Promise<number | undefined> {
   try {
-    const file = await open(temporary, 'wx', 0o644);
-    const hash = createHash('sha256');
-    try {
-      for await (const chunk of response.body) {
-        hash.update(chunk);
-        await file.write(chunk);
-      }
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    if (hash.digest('hex') !== item.sha256) {
-      throw new ImageError('hash-mismatch', `${item.what} has other bytes than the lock says`, {
-        remedy: 'do not use this mirror; name another with --mirror URL',
-      });
-    }
-    await rename(temporary, target);
-    await syncFolder(dirname(target));
-  } finally {
-    await rm(temporary, {force: true});
+    const info = await stat(path);
+    return info.isFile() ? info.size : undefined;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
-function unreachable(error: unknown, item: StoreItem): unknown {
-  if (error instanceof ImageError) return error;
-  if (systemErrorCode(error) === 'ENOSPC') {
-    return new ImageError('disk-full', `the disk is full: ${item.what} was not stored`, {remedy: 'free some space', cause: error});
+/** Removes what killed downloads left a day ago or earlier; a younger one may belong to another process. */
+async function sweep(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!name.endsWith('.tmp')) continue;
+    const path = join(folder, name);
+    const info = await stat(path).catch(() => undefined);
+    if (info !== undefined && Date.now() - info.mtimeMs > STALE_MS) await rm(path, {force: true});
   }
-  return new ImageError('archive-unreachable', `${item.what} could not be fetched`, {
+}
+
+function fetchError(error: unknown, item: StoreItem): ImageError {
+  if (isFull(error)) {
+    return new ImageError('disk-full', `the disk is full: ${item.what} was not stored`, {
+      remedy: 'free some space',
+      cause: error,
+    });
+  }
+  return new ImageError('archive-unreachable', `${item.what} could not be fetched from ${item.url}`, {
     remedy: 'check the network or name another mirror with --mirror URL',
     cause: error,
   });

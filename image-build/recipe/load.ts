@@ -1,6 +1,6 @@
 /** Reads a recipe from disk and says at which line it is wrong. */
 import {readFile} from 'node:fs/promises';
-import {LineCounter, parseDocument} from 'yaml';
+import {isMap, isNode, isScalar, LineCounter, parseDocument, type Document} from 'yaml';
 import {Value} from 'typebox/value';
 import {systemErrorCode} from '../../services/common/errors.ts';
 import {ImageError} from '../errors.ts';
@@ -13,7 +13,10 @@ export async function loadRecipe(path: string): Promise<Recipe> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
-    throw new ImageError('recipe-invalid', `${path} does not exist`, {remedy: 'name the recipe with --recipe FILE', cause: error});
+    throw new ImageError('recipe-invalid', `${path} does not exist`, {
+      remedy: 'name the recipe with --recipe FILE',
+      cause: error,
+    });
   }
   return parseRecipe(text, path);
 }
@@ -22,22 +25,63 @@ export async function loadRecipe(path: string): Promise<Recipe> {
 export function parseRecipe(text: string, path: string): Recipe {
   const lines = new LineCounter();
   const document = parseDocument(text, {lineCounter: lines, uniqueKeys: true});
-  const at = (offset: number) => {
-    const {line, col} = lines.linePos(offset);
-    return `${path}:${line}:${col}`;
-  };
   const syntax = document.errors[0];
   if (syntax !== undefined) {
-    throw new ImageError('recipe-invalid', `${at(syntax.pos[0])}: ${syntax.message.split('\n')[0] ?? ''}`);
+    // The parser's own "at line 5, column 1:" would be said twice.
+    const [reason = ''] = syntax.message.split(/ at line \d+, column \d+/);
+    throw invalid(`${position(path, lines, syntax.pos[0])}: ${reason}`, syntax);
   }
   const value: unknown = document.toJS({maxAliasCount: 100});
   if (Value.Check(Recipe, value)) return value;
-  const first = [...Value.Errors(Recipe, value)][0];
-  const keys = (first?.instancePath ?? '').split('/').slice(1).map(key => (/^\d+$/.test(key) ? Number(key) : key));
+  const problem = firstProblem(value);
+  const offset = offsetOf(document, problem.keys);
+  throw invalid(
+    `${position(path, lines, offset)}: ${[problem.keys.join('.'), problem.text].join(' ').trim()}`,
+  );
+}
+
+interface Problem {
+  /** Where in the recipe: field names and list positions. */
+  readonly keys: readonly (string | number)[];
+  readonly text: string;
+}
+
+function firstProblem(value: unknown): Problem {
+  const errors = [...Value.Errors(Recipe, value)];
+  // An unknown field is reported twice: as itself (a false schema) and by the object that does not allow it.
+  const first = errors.find(error => error.keyword !== 'anyOf') ?? errors[0];
+  const keys = (first?.instancePath ?? '')
+    .split('/')
+    .slice(1)
+    .map(key => key.replaceAll('~1', '/').replaceAll('~0', '~'))
+    .map(key => (/^\d+$/.test(key) ? Number(key) : key));
+  if (first?.keyword === 'boolean') return {keys, text: 'is not a field that a recipe has here'};
+  if (first?.keyword === 'additionalProperties') {
+    return {keys, text: `has fields that no recipe has: ${first.params.additionalProperties.join(', ')}`};
+  }
+  return {keys, text: first?.message ?? 'is wrong'};
+}
+
+/** Where the named field starts; for one that holds no value of its own, where what encloses it does. */
+function offsetOf(document: Document.Parsed, keys: readonly (string | number)[]): number {
+  const parent = keys.length < 2 ? document.contents : document.getIn(keys.slice(0, -1), true);
+  const name = keys.at(-1);
+  if (isMap(parent)) {
+    const pair = parent.items.find(({key}) => isScalar(key) && String(key.value) === String(name));
+    if (isScalar(pair?.key)) return pair.key.range?.[0] ?? 0;
+  }
   const node = keys.length === 0 ? document.contents : document.getIn(keys, true);
-  const range = typeof node === 'object' && node !== null && 'range' in node ? (node.range as [number] | undefined) : undefined;
-  const extra = first?.keyword === 'additionalProperties' ? `: ${first.params.additionalProperties.join(', ')}` : '';
-  throw new ImageError('recipe-invalid', `${at(range?.[0] ?? 0)}: ${keys.join('.')} ${first?.message ?? 'is wrong'}${extra}`, {
-    remedy: 'see image-build/README.md for the fields of a recipe',
+  return isNode(node) ? (node.range?.[0] ?? 0) : 0;
+}
+
+function position(path: string, lines: LineCounter, offset: number): string {
+  const {line, col} = lines.linePos(offset);
+  return `${path}:${line}:${col}`;
+}
+
+function invalid(text: string, cause?: unknown): ImageError {
+  return new ImageError('recipe-invalid', text, {
+    remedy: 'see image-build/recipe/README.md for the fields of a recipe',
+    cause,
   });
 }

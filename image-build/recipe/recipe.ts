@@ -1,13 +1,24 @@
 /** The recipe: what an image is made of, as an operator writes it (recipe.yaml). */
 import {Type, type Static} from 'typebox';
 
-const PackageName = Type.String({pattern: '^[a-z0-9][a-z0-9+.-]+$'});
-const UnitName = Type.String({pattern: '^[A-Za-z0-9@:_.\\\\-]+\\.(service|socket|timer|target|path|mount|automount)$'});
+/** Policy 5.6.1; apt would read a dash at the end as "remove it". */
+const PackageName = Type.String({pattern: '^[a-z0-9][a-z0-9+.-]*[a-z0-9+.]$'});
+const unitKinds = 'service|socket|timer|target|path|mount|automount|swap|slice';
+const UnitName = Type.String({pattern: `^[A-Za-z0-9@:_.\\\\-]+\\.(${unitKinds})$`});
+/** kmod(8) knows modules by name alone; dashes and underscores are the same. */
+const ModuleName = Type.String({pattern: '^[A-Za-z0-9][A-Za-z0-9_-]*$'});
+/** A path or pattern that cannot leave the tree. */
+const BelowUsr = Type.String({pattern: '^usr(/(?!\\.\\.?(/|$))[^/]+)+$'});
+/** Suites and components become words of sources.list. */
+const Word = Type.String({pattern: '^[A-Za-z0-9][A-Za-z0-9./-]*$'});
 const closed = {additionalProperties: false};
 
-/** A change made to the tree after the packages are in it; the order of the list is kept. */
+/** A change made to the packages' files, in the order of the list; README.md of this folder says on what each works. */
 export const Provisioner = Type.Union([
-  Type.Object({type: Type.Literal('files'), source: Type.String(), destination: Type.String({pattern: '^/'})}, closed),
+  Type.Object(
+    {type: Type.Literal('files'), source: Type.String(), destination: Type.String({pattern: '^/'})},
+    closed,
+  ),
   Type.Object({type: Type.Literal('script'), path: Type.String()}, closed),
   Type.Object({type: Type.Literal('ansible'), playbook: Type.String()}, closed),
 ]);
@@ -22,8 +33,8 @@ export const Recipe = Type.Object(
       {
         debian: Type.Object(
           {
-            suites: Type.Array(Type.String(), {minItems: 1}),
-            components: Type.Array(Type.String(), {minItems: 1}),
+            suites: Type.Array(Word, {minItems: 1}),
+            components: Type.Array(Word, {minItems: 1}),
           },
           closed,
         ),
@@ -42,12 +53,12 @@ export const Recipe = Type.Object(
         /** File with one module name, or folder ending in a slash, per line. */
         modules: Type.String(),
         /** Modules that must be in the initrd to reach /usr. */
-        initrdModules: Type.Array(Type.String()),
+        initrdModules: Type.Array(ModuleName),
         commandLine: Type.Array(Type.String()),
         /** Files that change their place before anything is removed. */
-        move: Type.Record(Type.String(), Type.String()),
-        /** Paths below /usr that are taken out, with `*` and `**`. */
-        remove: Type.Array(Type.String()),
+        move: Type.Record(BelowUsr, BelowUsr, closed),
+        /** Paths that are taken out, with `*` and `**`; `folder/**` takes the folder too. */
+        remove: Type.Array(BelowUsr),
       },
       closed,
     ),
@@ -57,10 +68,12 @@ export const Recipe = Type.Object(
         /** Host agents, bundled from services/NAME/main.ts to /usr/lib/hawser/NAME.mjs. */
         agents: Type.Array(Type.String({pattern: '^[a-z][a-z-]*$'})),
         /** `x.target` (wants) or `x.target.requires`. */
-        enable: Type.Record(Type.String(), Type.Array(UnitName)),
+        enable: Type.Record(
+          Type.String({pattern: `^[A-Za-z0-9@:_.\\\\-]+\\.(${unitKinds})(\\.requires)?$`}),
+          Type.Array(UnitName),
+          closed,
+        ),
         mask: Type.Array(UnitName),
-        /** Folders of /usr trees that become system extensions beside the image. */
-        sysexts: Type.Record(Type.String(), Type.Object({packages: Type.Array(PackageName)}, closed)),
       },
       closed,
     ),
