@@ -10,7 +10,7 @@ import {createBenchMachine} from './bench-machine.ts';
 import {BenchError} from './errors.ts';
 import {parseProbe, probeScript, type GuestFacts} from './guest-probe.ts';
 import {user} from './machine-config.ts';
-import {dockerMarker} from './marker.ts';
+import {dockerAnswers} from './marker.ts';
 
 const BOOT_LIMIT_SECONDS = 600;
 /** Before memory is read, after Docker has answered. */
@@ -80,7 +80,7 @@ export async function measureRound(
 }
 
 async function bootFigures(vm: Vm, signal: AbortSignal): Promise<BootFigures> {
-  const docker = vm.waitFor(new RegExp(`${dockerMarker} \\d`), BOOT_LIMIT_SECONDS, /Kernel panic/);
+  const docker = vm.waitFor(dockerAnswers, BOOT_LIMIT_SECONDS, /Kernel panic/);
   const [banner, {cpuSeconds, wallSeconds}] = await Promise.all([waitForBanner(vm, signal), docker]);
   return {banner, docker: {cpuSeconds, wallSeconds}};
 }

@@ -7,8 +7,7 @@ import {fetchPackages} from '../../image-build/packages/fetch.ts';
 import type {Mirrors} from '../../image-build/packages/mirrors.ts';
 import {writeRepository} from '../../image-build/packages/repository.ts';
 import {openStore} from '../../image-build/packages/store.ts';
-import {exportQcow2} from '../../image-build/steps/export.ts';
-import {execInRoot} from '../../image-build/tools-root.ts';
+import {buildEnvironment, execInRoot, privateNamespaces} from '../../image-build/tools-root.ts';
 import {exec} from '../../services/common/exec.ts';
 import {sha256} from '../../services/common/hash.ts';
 import {withStep, type Progress} from '../../services/common/progress.ts';
@@ -76,7 +75,7 @@ async function build(input: DebianInput, folder: string): Promise<void> {
     await withStep(progress, 'Debian: disk', async () => {
       await configure(root, input);
       await makeDisk(work, input);
-      await exportQcow2(join(work, 'disk.raw'), join(work, 'disk.qcow2'), signal);
+      await convert(join(work, 'disk.raw'), join(work, 'disk.qcow2'), signal);
       const facts = {...(await measureRoot(root, signal)), packages: packages.length};
       await writeFile(join(work, 'facts.json'), JSON.stringify(facts));
     });
@@ -106,24 +105,26 @@ async function install(
   include: string,
   signal: AbortSignal,
 ): Promise<void> {
+  const mmdebstrap = [
+    'mmdebstrap',
+    '--mode=root',
+    '--variant=custom',
+    '--format=directory',
+    '--architectures=amd64',
+    `--include=${include}`,
+    '--aptopt=Apt::Install-Recommends "false"',
+    '--dpkgopt=force-unsafe-io',
+    'trixie',
+    root,
+    `deb [trusted=yes] copy:${repository} ./`,
+  ];
+  // as Hawser's own roots are made: what it mounts goes with it, whatever happens
   await exec(
-    [
-      'mmdebstrap',
-      '--mode=root',
-      '--variant=custom',
-      '--format=directory',
-      '--architectures=amd64',
-      `--include=${include}`,
-      '--aptopt=Apt::Install-Recommends "false"',
-      '--dpkgopt=force-unsafe-io',
-      'trixie',
-      root,
-      `deb [trusted=yes] copy:${repository} ./`,
-    ],
+    [...privateNamespaces, '--net', '--', 'sh', '-c', 'umask 022; exec "$@"', 'bootstrap', ...mmdebstrap],
     {
       timeoutMs: INSTALL_TIMEOUT_MS,
       signal,
-      env: {PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive'},
+      env: {...buildEnvironment, DEBIAN_FRONTEND: 'noninteractive'},
     },
   );
 }
@@ -219,6 +220,13 @@ async function makeDisk(work: string, input: DebianInput): Promise<void> {
     timeoutMs: TOOL_TIMEOUT_MS,
     signal: input.signal,
   });
+}
+
+/** The same options as Hawser's exporter: decompression is the emulator's work and counts. */
+async function convert(raw: string, qcow2: string, signal: AbortSignal): Promise<void> {
+  const options = 'compression_type=zstd,cluster_size=2M,lazy_refcounts=off';
+  const argv = ['qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-c', '-o', options, raw, qcow2];
+  await exec(argv, {timeoutMs: TOOL_TIMEOUT_MS, signal});
 }
 
 async function measureRoot(
