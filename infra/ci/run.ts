@@ -3,6 +3,8 @@ import {join} from 'node:path';
 import {exec, ExecError} from '../../services/common/exec.ts';
 
 export const root = join(import.meta.dirname, '..', '..');
+/** The project's own Node and tools come first: the machine's Node may be older. */
+const binaries = join(root, 'node_modules', '.bin');
 const LIMIT_MS = 3_600_000;
 
 export interface Outcome {
@@ -30,7 +32,7 @@ export async function runShown(
       signal,
       cwd: root,
       onLine,
-      env: {...Object.fromEntries(inherited), ...env},
+      env: {...Object.fromEntries(inherited), PATH: `${binaries}:${process.env['PATH'] ?? ''}`, ...env},
     });
     return {ok: true, output: lines.join('\n')};
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 import {runChecks} from './check.ts';
 import {countTests} from './counts.ts';
-import {prepareImage} from './image.ts';
+import {prepareImage, testHome} from './image.ts';
 import {runShown} from './run.ts';
 import {suites} from './suites.ts';
 
@@ -28,13 +28,13 @@ async function main(): Promise<number> {
     const failed = await runChecks(signal);
     total.failed += failed.length;
   }
-  let image: Awaited<ReturnType<typeof prepareImage>> | undefined;
+  let image: boolean | undefined;
   for (const suite of suites.filter(({name}) => chosen(name))) {
     if (signal.aborted) break;
     process.stdout.write(`== ${suite.name} tests\n`);
     if (suite.needsImage) {
       image ??= await prepareImage(signal);
-      if (image === 'failed') {
+      if (!image) {
         total.failed += 1;
         break;
       }
@@ -45,7 +45,7 @@ async function main(): Promise<number> {
       `--timeout=${suite.timeout}`,
       ...suite.files,
     ];
-    const {ok, output} = await runShown(argv, signal);
+    const {ok, output} = await runShown(argv, signal, {HAWSER_TEST_HOME: testHome()});
     const counts = countTests(output);
     total.passed += counts.passed;
     total.skipped += counts.skipped;
