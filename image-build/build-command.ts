@@ -1,21 +1,21 @@
-/** What stands between `hawser image build` and the pipeline: rights, lock against recipe, keys, gone packages. */
-import {readFile, realpath, stat} from 'node:fs/promises';
+/** What stands between `hawser image build` and the pipeline: lock against recipe, keys, budget, gone packages. */
+import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {CommandContext} from '../services/common/command.ts';
-import {ImageManifest} from '../services/common/contracts/image.ts';
-import {systemErrorCode} from '../services/common/errors.ts';
-import {sha256} from '../services/common/hash.ts';
-import {parseJson, ParseError} from '../services/common/parse.ts';
+import {HawserError} from '../services/common/errors.ts';
+import {parseJson} from '../services/common/parse.ts';
 import {withStep} from '../services/common/progress.ts';
+import {Budget} from './budget.ts';
 import {ImageError} from './errors.ts';
-import {keySetPaths} from './keys/key-set.ts';
-import {diffLocks, renderChanges, serializeLock, type Lock} from './packages/lock.ts';
+import {openImage} from './images.ts';
+import {inputsDigest, readInputs} from './inputs.ts';
+import {diffLocks, renderChanges, type Lock} from './packages/lock.ts';
 import type {Mirrors} from './packages/mirrors.ts';
 import {lockRequest, resolveLock} from './packages/resolve.ts';
 import {buildImage, type BuildRequest, type BuiltImage} from './pipeline.ts';
 import type {Recipe} from './recipe/recipe.ts';
-import {hashFolder} from './steps/folder-hash.ts';
-import {sourcesFolder} from './workspace.ts';
+import {checkSigning, type Signing} from './signing.ts';
+import {budgetFile, sourcesFolder} from './workspace.ts';
 
 export interface BuildOptions {
   readonly recipe: Recipe;
@@ -25,8 +25,9 @@ export interface BuildOptions {
   readonly version: string;
   readonly home: string;
   readonly cache: string;
-  readonly keys: string | undefined;
-  readonly unsigned: boolean;
+  readonly signing: Signing;
+  readonly release: boolean;
+  readonly checkBudget: boolean;
   readonly refresh: boolean;
   /** Do nothing when the current image was built from the same inputs. */
   readonly ifChanged: boolean;
@@ -34,28 +35,31 @@ export interface BuildOptions {
 
 /** Builds; with `refresh`, resolves anew and says what changed when the archive has lost locked packages. */
 export async function buildWithLock(context: CommandContext, options: BuildOptions): Promise<BuiltImage & {readonly upToDate: boolean}> {
-  if (options.lock.request !== lockRequest(options.recipe)) {
+  const {recipe, recipeFolder, lock, version, signing, release} = options;
+  if (lock.request !== lockRequest(recipe)) {
     throw new ImageError('lock-does-not-fit', 'the lock was made from another recipe', {
       remedy: 'run "hawser image lock" and review the difference',
     });
   }
-  const keys = options.unsigned ? undefined : await keysFolder(options);
+  await checkSigning(signing);
   const images = join(options.home, 'images');
-  const inputs = await hashInputs(options, keys);
+  const inputs = await readInputs({recipe, recipeFolder, sources: sourcesFolder, lock, version, signing, release});
   if (options.ifChanged) {
-    const current = await currentBuild(images);
-    if (current?.manifest.inputs === inputs) return {...current, upToDate: true};
+    const current = await currentImage(images);
+    if (current?.manifest.inputs === inputsDigest(inputs)) return {...current, upToDate: true};
   }
   const request: BuildRequest = {
-    recipe: options.recipe,
-    recipeFolder: options.recipeFolder,
+    recipe,
+    recipeFolder,
     sources: sourcesFolder,
-    lock: options.lock,
+    lock,
     locked: true,
     mirrors: options.mirrors,
-    version: options.version,
+    version,
     cache: options.cache,
-    keys,
+    signing,
+    release,
+    budget: options.checkBudget ? parseJson(Budget, await readFile(budgetFile, 'utf8'), budgetFile) : undefined,
     inputs,
     images,
     progress: context.progress,
@@ -67,43 +71,23 @@ export async function buildWithLock(context: CommandContext, options: BuildOptio
     if (!(error instanceof ImageError) || error.code !== 'package-gone' || !options.refresh) throw error;
     context.warn(`${error.message}: resolving anew, the image will not be the locked one`);
   }
-  const {lock} = options;
-  const fresh = await withStep(context.progress, 'resolving packages', () => resolveLock(options.recipe, options.mirrors, lock.epoch, context.signal));
+  const fresh = await withStep(context.progress, 'resolving packages', () => resolveLock(recipe, options.mirrors, lock.epoch, context.signal));
   for (const line of renderChanges(diffLocks(lock, fresh))) context.warn(line);
   return {...(await buildImage({...request, lock: fresh, locked: false})), upToDate: false};
 }
 
-async function hashInputs(options: BuildOptions, keys: string | undefined): Promise<string> {
-  const {recipe, lock, version} = options;
-  const agents: string[] = [];
-  for (const name of recipe.provision.agents) agents.push(await hashFolder(join(sourcesFolder, 'services', name)));
-  const parts = {
-    recipe,
-    version,
-    lock: serializeLock(lock),
-    pipeline: await hashFolder(join(sourcesFolder, 'image-build')),
-    files: await hashFolder(options.recipeFolder),
-    common: await hashFolder(join(sourcesFolder, 'services', 'common')),
-    agents,
-    certificate: keys === undefined ? null : await readFile(keySetPaths(keys).db.certificate, 'utf8'),
-  };
-  return sha256(JSON.stringify(parts));
-}
-
 /** The image that `current` points to; undefined when there is none, or one that this version cannot read. */
-async function currentBuild(images: string): Promise<BuiltImage | undefined> {
+async function currentImage(images: string): Promise<BuiltImage | undefined> {
   try {
-    const folder = await realpath(join(images, 'current'));
-    const manifest = parseJson(ImageManifest, await readFile(join(folder, 'manifest.json'), 'utf8'), folder);
-    return {folder, manifest};
+    return await openImage(join(images, 'current'));
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT' || error instanceof ParseError) return undefined;
+    if (error instanceof HawserError) return undefined;
     throw error;
   }
 }
 
-async function keysFolder(options: BuildOptions): Promise<string | undefined> {
-  if (options.keys !== undefined) return options.keys;
-  const folder = join(options.home, 'keys');
-  return (await stat(folder).catch(() => undefined)) === undefined ? undefined : folder;
+/** Keys that were named, else those of `hawser keys init` when they are there, else none. */
+export async function defaultSigning(home: string): Promise<Signing> {
+  const folder = join(home, 'keys');
+  return (await stat(folder).catch(() => undefined)) === undefined ? {kind: 'none'} : {kind: 'keys', folder};
 }

@@ -15,6 +15,8 @@ export type ImageErrorCode =
   | 'disk-full'
   | 'over-budget'
   | 'not-an-image'
+  | 'image-too-new'
+  | 'signatures-invalid'
   | 'not-reproduced'
   | 'busy'
   | 'step-failed';

@@ -1,31 +1,40 @@
 /** From a lock to a folder of artefacts: what `hawser image build` does, step by step. */
-import {mkdir, mkdtemp, rename, rm, stat, symlink, writeFile} from 'node:fs/promises';
+import {chmod, copyFile, mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {Artefact, ImageManifest} from '../services/common/contracts/image.ts';
-import {syncFolder, writeFileAtomic} from '../services/common/fs-atomic.ts';
-import {sha256, sha256File} from '../services/common/hash.ts';
+import type {Artefact, ArtefactName, ImageManifest} from '../services/common/contracts/image.ts';
+import {sha256File} from '../services/common/hash.ts';
 import {withStep, type Progress} from '../services/common/progress.ts';
+import {checkBudget, type Budget} from './budget.ts';
 import {openCache} from './cache.ts';
+import {megabytes, type PackageSize} from './contents/sizes.ts';
 import {ImageError} from './errors.ts';
+import {describeFailure} from './failure.ts';
+import {rawFileName} from './formats/exporters/raw.ts';
+import type {Inputs} from './inputs.ts';
 import {keySetPaths} from './keys/key-set.ts';
 import {fetchPackages} from './packages/fetch.ts';
-import {serializeLock, type Lock} from './packages/lock.ts';
+import type {Lock} from './packages/lock.ts';
 import type {Mirrors} from './packages/mirrors.ts';
 import {fetchTarball} from './packages/npm.ts';
 import {openStore} from './packages/store.ts';
+import {publishImage} from './publish.ts';
 import type {Recipe} from './recipe/recipe.ts';
+import {checkSigning, type Signing} from './signing.ts';
 import {buildAgents} from './steps/agents.ts';
+import {compressDisk} from './steps/compress.ts';
+import {measureTree, writeBills} from './steps/contents.ts';
 import type {BuildContext} from './steps/context.ts';
 import {buildDisk} from './steps/disk.ts';
-import {exportQcow2} from './steps/export.ts';
+import {exportDisk} from './steps/export.ts';
 import {buildInitrd} from './steps/initrd.ts';
-import {buildKernel} from './steps/kernel.ts';
+import {buildKernel, type Kernel} from './steps/kernel.ts';
 import {unpackTarballs} from './steps/npm-packages.ts';
 import {ensureRoot} from './steps/root.ts';
 import {writeSecureBootVars} from './steps/secure-boot-vars.ts';
 import {buildBaseTree, buildTree} from './steps/tree.ts';
-import {buildBootLoader, buildUki} from './steps/uki.ts';
-import {buildUsrImage} from './steps/usr-image.ts';
+import {buildBootLoader, buildUki, prepareSignatures} from './steps/uki.ts';
+import {buildUsrImage, type UsrImage} from './steps/usr-image.ts';
+import {withWorkFolder} from './workplace.ts';
 
 export interface BuildRequest {
   readonly recipe: Recipe;
@@ -38,9 +47,14 @@ export interface BuildRequest {
   readonly mirrors: Mirrors;
   readonly version: string;
   readonly cache: string;
-  readonly keys: string | undefined;
-  /** See {@link ImageManifest}. */
-  readonly inputs: string;
+  /** Folder of cached steps when not that of `cache`; on the same file system. */
+  readonly stepCache?: string;
+  readonly signing: Signing;
+  /** Also makes the compressed disk that is published. */
+  readonly release: boolean;
+  /** Unchecked when absent. */
+  readonly budget: Budget | undefined;
+  readonly inputs: Inputs;
   /** Folder of images; the new one becomes `current`. */
   readonly images: string;
   readonly progress: Progress;
@@ -52,42 +66,23 @@ export interface BuiltImage {
   readonly manifest: ImageManifest;
 }
 
-/** Builds and returns the image's folder. Throws {@link ImageError}; nothing half-made is left. */
+/** Builds and returns the image's folder. Throws HawserError of the part at fault; nothing half-made is left. */
 export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
-  const {lock, progress, signal} = request;
-  const context = await prepare(request);
-  const kernel = await withStep(progress, 'kernel and modules', () => buildKernel(context));
-  const base = await withStep(progress, 'base tree', () => buildBaseTree(context, kernel));
-  const initrd = await withStep(progress, 'initrd', () => buildInitrd(context, base, kernel));
-  const npm = await unpackTarballs(context.cache, join(request.cache, 'npm'), lock.npm, signal);
-
-  await mkdir(request.images, {recursive: true, mode: 0o700});
-  const work = await mkdtemp(join(request.images, '.build-'));
+  // Modes in the image must not depend on who builds it.
+  const umask = process.umask(0o022);
   try {
-    const agents = await withStep(progress, 'agents', () => buildAgents(request.recipe.provision.agents, request.sources, work, signal));
-    await withStep(progress, '/usr tree', () => buildTree(context, {base, kernel, version: request.version, agents, npm}, work));
-    const image = await withStep(
-      progress,
-      '/usr image and verity tree',
-      () => buildUsrImage(context, work),
-      ({bytes, rootHash}) => `${megabytes(bytes)}, root hash ${rootHash.slice(0, 16)}…`,
-    );
-    const uki = await withStep(
-      progress,
-      'unified kernel image',
-      () => buildUki(context, {kernel, initrd, rootHash: image.rootHash, version: request.version, keys: request.keys}, work),
-    );
-    const bootLoader = await buildBootLoader(context, request.keys, work);
-    const enrol = request.keys === undefined ? undefined : keySetPaths(request.keys).enrolment;
-    const disk = await withStep(progress, 'disk', () => buildDisk(context, {version: request.version, image, uki, bootLoader, enrol}, work));
-    const qcow2 = await withStep(progress, 'qcow2', () => exportQcow2(disk, join(work, 'disk.qcow2'), signal));
-    const files = {disk, qcow2, usr: image.usr, tree: image.tree, uki, 'boot-loader': bootLoader};
-    return await withStep(progress, 'manifest', () => publish(request, context, {work, files, rootHash: image.rootHash, kernel: kernel.version}));
+    await checkSigning(request.signing);
+    const context = await prepare(request);
+    // The trees are hard links to the cache, so they are made on its file system; artefacts where they will stay.
+    return await withWorkFolder(request.cache, work => withWorkFolder(request.images, out => build(request, context, work, out)));
+  } catch (error) {
+    throw describeFailure(error, request);
   } finally {
-    await rm(work, {recursive: true, force: true});
+    process.umask(umask);
   }
 }
 
+/** Packages and the two roots made of them: what a build stands on. */
 async function prepare(request: BuildRequest): Promise<BuildContext> {
   const {lock, mirrors, progress, signal} = request;
   const store = openStore(join(request.cache, 'store'));
@@ -108,78 +103,102 @@ async function prepare(request: BuildRequest): Promise<BuildContext> {
     );
   const toolsRoot = await root('tools');
   const imageRoot = await root('image');
-  const cache = openCache(request.cache);
+  const cache = openCache(request.stepCache ?? request.cache);
   return {recipe: request.recipe, recipeFolder: request.recipeFolder, lock, cache, store, toolsRoot, imageRoot, progress, signal};
 }
 
-interface Product {
-  readonly work: string;
-  readonly files: Readonly<Record<string, string>>;
-  readonly rootHash: string;
-  readonly kernel: string;
+/** What the steps before the disk have made. */
+interface Parts {
+  readonly kernel: Kernel;
+  readonly initrd: string;
+  readonly agents: Readonly<Record<string, string>>;
+  readonly image: UsrImage;
+  readonly sizes: readonly PackageSize[];
+  readonly uki: string;
+  readonly bootLoader: string;
+  readonly signatures: string | undefined;
 }
 
-/** Moves the artefacts to their folder in one rename and points `current` at it. */
-async function publish(request: BuildRequest, context: BuildContext, product: Product): Promise<BuiltImage> {
-  const out = join(product.work, 'out');
-  await mkdir(out);
-  const artefacts: Record<string, Artefact> = {};
-  for (const [name, path] of Object.entries(product.files)) {
-    const file = artefactFile(name, request.version);
-    await rename(path, join(out, file));
-    artefacts[name] = {file, size: (await stat(join(out, file))).size, sha256: await sha256File(join(out, file))};
+async function build(request: BuildRequest, context: BuildContext, work: string, out: string): Promise<BuiltImage> {
+  const {progress, version, recipe, release} = request;
+  const parts = await buildParts(request, context, work);
+  const {image} = parts;
+  const name = `${recipe.name}-${version}`;
+  const disk = join(recipe.export.formats.includes('raw') ? out : work, rawFileName(name));
+  const enrol = parts.signatures === undefined ? undefined : keySetPaths(parts.signatures).enrolment;
+  await withStep(progress, 'disk', () => buildDisk(context, {version, image, uki: parts.uki, bootLoader: parts.bootLoader, enrol}, work, disk));
+  const artefacts: Partial<Record<ArtefactName, Artefact>> = await withStep(
+    progress,
+    'formats, each read again',
+    () => exportDisk(recipe.export.formats, {disk, folder: out, name, release: {version, rootHash: image.rootHash}, signal: request.signal}),
+    made => Object.entries(made).map(([what, {size}]) => `${what} ${megabytes(size)}`).join(', '),
+  );
+  await withStep(progress, 'bills of materials', async () => {
+    const [spdx, cyclonedx] = [`${name}.spdx.json`, `${name}.cdx.json`];
+    await writeBills(context, {version, rootHash: image.rootHash, agents: parts.agents}, join(out, spdx), join(out, cyclonedx));
+    await copyFile(parts.bootLoader, join(out, 'systemd-bootx64.efi'));
+    artefacts['sbom.spdx'] = await describeFile(out, spdx);
+    artefacts['sbom.cdx'] = await describeFile(out, cyclonedx);
+    artefacts['boot-loader'] = await describeFile(out, 'systemd-bootx64.efi');
+  });
+  if (release) artefacts['disk.zst'] = await compress(request, context, disk, out, artefacts.disk?.sha256);
+  if (request.budget !== undefined) {
+    const costs = {qcow2: artefacts.qcow2?.size, compressed: artefacts['disk.zst']?.size, usr: image.bytes, uki: (await stat(parts.uki)).size};
+    checkBudget(request.budget, {...costs, initrd: (await stat(parts.initrd)).size});
   }
-  const lockText = serializeLock(request.lock);
-  const manifest: ImageManifest = {
-    schema: 1,
-    name: request.recipe.name,
-    version: request.version,
-    architecture: 'x86_64',
-    locked: request.locked,
-    signed: request.keys !== undefined,
-    rootHash: product.rootHash,
-    kernel: product.kernel,
-    lockSha256: sha256(lockText),
-    inputs: request.inputs,
-    artefacts,
-  };
-  await writeFile(join(out, 'image.lock.json'), lockText);
-  if (request.keys !== undefined) await writeSecureBootVars(context, request.keys, product.work);
-  await writeFileAtomic(join(out, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`, 0o644);
-
-  const folder = join(request.images, `${request.version}-${product.rootHash.slice(0, 12)}`);
-  await rm(folder, {recursive: true, force: true});
-  await rename(out, folder);
-  await pointCurrentTo(request.images, folder);
-  return {folder, manifest};
+  if (parts.signatures !== undefined) await writeSecureBootVars(context, parts.signatures, work, out);
+  await chmod(out, 0o755);
+  const {lock, locked, inputs} = request;
+  const {sizes, signatures, kernel} = parts;
+  return publishImage(request.images, out, {
+    recipe, lock, locked, version, inputs, sizes, artefacts, signatures, rootHash: image.rootHash, kernel: kernel.version,
+  });
 }
 
-async function pointCurrentTo(images: string, folder: string): Promise<void> {
-  const link = join(images, '.current.new');
-  await rm(link, {force: true});
-  await symlink(folder, link);
-  await rename(link, join(images, 'current'));
-  await syncFolder(images);
+async function buildParts(request: BuildRequest, context: BuildContext, work: string): Promise<Parts> {
+  const {recipe, lock, progress, signal, signing, version} = request;
+  const kernel = await withStep(progress, 'kernel and modules', () => buildKernel(context));
+  const base = await withStep(progress, 'base tree', () => buildBaseTree(context, kernel));
+  const initrd = await withStep(progress, 'initrd', () => buildInitrd(context, base, kernel));
+  const npm = await unpackTarballs(context.cache, join(request.cache, 'npm'), lock.npm, signal);
+  const agents = await withStep(progress, 'agents', () => buildAgents(recipe.provision.agents, request.sources, work, signal));
+  const sizes = await withStep(progress, '/usr tree', async () => {
+    const usr = await buildTree(context, {base, kernel, version, agents, npm}, work);
+    return measureTree(context, usr);
+  });
+  const image = await withStep(
+    progress,
+    '/usr image and verity tree',
+    () => buildUsrImage(context, work),
+    ({bytes, rootHash}) => `${megabytes(bytes)}, root hash ${rootHash.slice(0, 16)}…`,
+  );
+  await mkdir(join(work, 'signatures'));
+  const signatures = await prepareSignatures(signing, work);
+  const uki = await withStep(progress, 'unified kernel image', () => buildUki(context, {kernel, initrd, rootHash: image.rootHash, signing}, work));
+  const bootLoader = await buildBootLoader(context, signing, work);
+  return {kernel, initrd, agents, image, sizes, uki, bootLoader, signatures};
 }
 
-function artefactFile(name: string, version: string): string {
-  const files: Readonly<Record<string, string>> = {
-    disk: `hawser-${version}.raw`,
-    qcow2: `hawser-${version}.qcow2`,
-    usr: `hawser-${version}.usr`,
-    tree: `hawser-${version}.usr.tree`,
-    uki: `hawser-${version}.efi`,
-    'boot-loader': 'systemd-bootx64.efi',
-  };
-  return files[name] ?? `hawser-${version}.${name}`;
+async function compress(request: BuildRequest, context: BuildContext, disk: string, out: string, sha256: string | undefined): Promise<Artefact> {
+  if (sha256 === undefined) {
+    throw new ImageError('recipe-invalid', 'a release needs the raw disk', {remedy: 'add raw to export.formats in the recipe'});
+  }
+  const file = `${request.recipe.name}-${request.version}.raw.zst`;
+  return withStep(
+    request.progress,
+    'compressed disk (takes minutes)',
+    () => compressDisk(context, disk, sha256, file),
+    ({size}) => `${megabytes(size)} in ${out}/${file}`.replace(`${out}/`, ''),
+  );
+}
+
+async function describeFile(folder: string, file: string): Promise<Artefact> {
+  const path = join(folder, file);
+  return {file, size: (await stat(path)).size, sha256: await sha256File(path)};
 }
 
 function goneError(names: readonly string[]): ImageError {
   return new ImageError('package-gone', `the archive no longer has ${names.join(', ')}`, {
     remedy: 'run "hawser image lock", review the difference and build again',
   });
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -15,6 +15,9 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** The checkout: agents are bundled from its `services/`. */
 export const sourcesFolder = dirname(here);
 
+/** What an image may cost. */
+export const budgetFile = join(here, 'budget.json');
+
 export interface RecipePaths {
   readonly recipe: string;
   readonly folder: string;
@@ -34,10 +37,14 @@ export async function loadLock(path: string): Promise<Lock> {
     return parseJson(Lock, await readFile(path, 'utf8'), path);
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT' && !(error instanceof ParseError)) throw error;
-    throw new ImageError('lock-invalid', error instanceof ParseError ? error.message : `${path} does not exist`, {
-      remedy: 'run "hawser image lock"',
-      cause: error,
-    });
+    throw new ImageError(
+      'lock-invalid',
+      error instanceof ParseError ? error.message : `${path} does not exist`,
+      {
+        remedy: 'run "hawser image lock"',
+        cause: error,
+      },
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /** The GPT disk, by systemd-repart without any privileged kernel feature. */
 import {copyFile, lutimes, mkdir, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {basename, dirname, join} from 'node:path';
 import {emptySlotLabel, slotLabel, slotPartitionUuids, slotTreeLabel, ukiFileName} from '../../services/common/contracts/slots.ts';
 import {runTool, type BuildContext} from './context.ts';
 import {walk} from './walk.ts';
@@ -22,8 +22,8 @@ export interface DiskInput {
   readonly enrol: string | undefined;
 }
 
-/** Writes `work/disk.raw` (sparse) and returns its path. */
-export async function buildDisk(context: BuildContext, input: DiskInput, work: string): Promise<string> {
+/** Writes the disk (sparse) to `target`; everything that goes on it lies below `work`. */
+export async function buildDisk(context: BuildContext, input: DiskInput, work: string, target: string): Promise<void> {
   await writeEsp(context, input, join(work, 'esp'));
   const definitions = join(work, 'repart.d');
   await mkdir(definitions);
@@ -49,11 +49,10 @@ export async function buildDisk(context: BuildContext, input: DiskInput, work: s
       `--seed=${context.lock.seed}`,
       '--definitions=/build/repart.d',
       '--dry-run=no',
-      '/build/disk.raw',
+      `/out/${basename(target)}`,
     ],
-    {[work]: '/build'},
+    {[work]: '/build', [dirname(target)]: '/out'},
   );
-  return join(work, 'disk.raw');
 }
 
 async function writeEsp(context: BuildContext, input: DiskInput, esp: string): Promise<void> {

@@ -1,12 +1,31 @@
-/** Wrappers around the raw disk. */
-import {exec} from '../../services/common/exec.ts';
+/** Hands the built disk out in the formats that the recipe names. */
+import type {Artefact, ArtefactName} from '../../services/common/contracts/image.ts';
+import type {ExportRequest} from '../formats/exporters/exporter.ts';
+import {exporterFor} from '../formats/exporters/index.ts';
+import {writeQcow2} from '../formats/exporters/qcow2.ts';
 
-const CONVERT_TIMEOUT_MS = 900_000;
+/**
+ * Artefacts by name. Every exporter reads again what it wrote; they run at the same time, since one waits for
+ * qemu-img while another hashes. Throws FormatError; whoever made the folder removes it then.
+ */
+export async function exportDisk(formats: readonly string[], request: ExportRequest): Promise<Partial<Record<ArtefactName, Artefact>>> {
+  // All names are looked up before anything is written.
+  const chosen = formats.map(exporterFor);
+  const stop = new AbortController();
+  const signal = request.signal === undefined ? stop.signal : AbortSignal.any([request.signal, stop.signal]);
+  const runs = chosen.map(exporter =>
+    exporter.export({...request, signal}).catch((error: unknown) => {
+      stop.abort();
+      throw error;
+    }),
+  );
+  // The folder must not be removed while another exporter still writes to it.
+  await Promise.allSettled(runs);
+  const files = await Promise.all(runs);
+  return Object.fromEntries(files.flat().map(({name, ...artefact}) => [name, artefact]));
+}
 
-/** Writes a compressed qcow2 and compares it with the raw disk, byte by byte. */
-export async function exportQcow2(disk: string, target: string, signal: AbortSignal): Promise<string> {
-  const options = {timeoutMs: CONVERT_TIMEOUT_MS, signal};
-  await exec(['qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', '-c', '-o', 'compression_type=zstd,cluster_size=2M', '-W', disk, target], options);
-  await exec(['qemu-img', 'compare', '-f', 'raw', '-F', 'qcow2', disk, target], options);
-  return target;
+/** Writes a raw disk that is no image of ours (the one that ours is measured against) as qcow2, and compares. */
+export async function exportQcow2(disk: string, target: string, signal: AbortSignal): Promise<void> {
+  await writeQcow2(disk, target, signal);
 }

@@ -1,6 +1,12 @@
 /** The unified kernel image: kernel, initrd and command line in one EFI program. */
-import {copyFile, writeFile} from 'node:fs/promises';
-import {join} from 'node:path';
+import {copyFile, mkdir, readFile, writeFile} from 'node:fs/promises';
+import {basename, dirname, join, relative} from 'node:path';
+import {ImageError} from '../errors.ts';
+import {attachSignature, detachSignature} from '../formats/pe-signature.ts';
+import {parsePe} from '../formats/pe.ts';
+import {readUki} from '../formats/uki.ts';
+import {keySetPaths} from '../keys/key-set.ts';
+import {publicKeyFiles, signatureFiles, type Signing} from '../signing.ts';
 import {runTool, type BuildContext} from './context.ts';
 import type {Kernel} from './kernel.ts';
 
@@ -11,64 +17,112 @@ export interface UkiInput {
   readonly kernel: Kernel;
   readonly initrd: string;
   readonly rootHash: string;
-  readonly version: string;
-  /** Folder of keys made by `hawser keys init`; unsigned without it. */
-  readonly keys: string | undefined;
+  readonly signing: Signing;
 }
 
-/** Writes the UKI below `work`, signed when there are keys, and returns its path. */
+/** Writes the UKI below `work`, signed as `signing` says, and returns its path. */
 export async function buildUki(context: BuildContext, input: UkiInput, work: string): Promise<string> {
+  const {signing} = input;
   await copyFile(join(input.kernel.folder, 'vmlinuz'), join(work, 'vmlinuz'));
   await copyFile(input.initrd, join(work, 'initrd'));
   await copyFile(join(work, 'usr/lib/os-release'), join(work, 'os-release'));
   await writeFile(join(work, 'cmdline'), [`usrhash=${input.rootHash}`, ...context.recipe.build.commandLine].join(' '));
-  const argv = [
-    'ukify',
-    'build',
-    '--linux=/build/vmlinuz',
-    '--initrd=/build/initrd',
-    '--cmdline=@/build/cmdline',
-    '--os-release=@/build/os-release',
-    `--uname=${input.kernel.version}`,
-    '--stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub',
-    '--output=/build/uki-unsigned.efi',
-  ];
+  const build = (output: string, ...options: readonly string[]) =>
+    runTool(
+      context,
+      [
+        'ukify',
+        'build',
+        '--linux=/build/vmlinuz',
+        '--initrd=/build/initrd',
+        '--cmdline=@/build/cmdline',
+        '--os-release=@/build/os-release',
+        `--uname=${input.kernel.version}`,
+        '--stub=/usr/lib/systemd/boot/efi/linuxx64.efi.stub',
+        `--output=/build/${output}`,
+        ...options,
+      ],
+      {[work]: '/build', ...(signing.kind === 'none' ? {} : {[signing.folder]: '/keys'})},
+    );
   const unsigned = join(work, 'uki-unsigned.efi');
-  if (input.keys === undefined) {
-    await runTool(context, argv, {[work]: '/build'});
+  if (signing.kind === 'none') {
+    await build('uki-unsigned.efi');
     return unsigned;
   }
-  await runTool(
-    context,
-    [
-      ...argv,
-      '--pcr-private-key=/keys/pcr.key',
-      '--pcr-public-key=/keys/pcr.pub',
-      '--pcr-banks=sha256',
-      `--phases=${phases.join(' ')}`,
-    ],
-    {[work]: '/build', [input.keys]: '/keys'},
-  );
-  await sign(context, '/build/uki-unsigned.efi', '/build/uki.efi', input.keys, work);
-  return join(work, 'uki.efi');
+  const signatures = signatureFiles(signaturesFolder(work));
+  if (signing.kind === 'keys') {
+    const policies = [`--pcr-private-key=/keys/pcr.key`, '--pcr-public-key=/keys/pcr.pub', '--pcr-banks=sha256', `--phases=${phases.join(' ')}`];
+    await build('uki-policies.efi', ...policies);
+    await writeFile(signatures.pcrPolicies, pcrPolicies(await readFile(join(work, 'uki-policies.efi'))));
+  }
+  // ukify puts a section that it is given elsewhere than one that it makes: so it is given the section also by
+  // the build that just made it, and a later build with the published section writes the same bytes.
+  await build('uki-unsigned.efi', '--pcrpkey=/keys/pcr.pub', '--section=.pcrsig:@/build/signatures/pcrsig.json');
+  return sign(context, {program: unsigned, output: join(work, 'uki.efi'), signature: signatures.uki, signing, work});
 }
 
-async function sign(context: BuildContext, program: string, output: string, keys: string, work: string): Promise<void> {
-  await runTool(
-    context,
-    ['/usr/lib/systemd/systemd-sbsign', 'sign', '--private-key=/keys/db.key', '--certificate=/keys/db.crt', `--output=${output}`, program],
-    {[work]: '/build', [keys]: '/keys'},
-  );
+/** Writes `work/boot-loader.efi`: systemd-boot, signed as `signing` says. */
+export async function buildBootLoader(context: BuildContext, signing: Signing, work: string): Promise<string> {
+  const unsigned = join(work, 'boot-loader-unsigned.efi');
+  await copyFile(join(context.toolsRoot, '/usr/lib/systemd/boot/efi/systemd-bootx64.efi'), unsigned);
+  if (signing.kind === 'none') return unsigned;
+  const signature = signatureFiles(signaturesFolder(work)).bootLoader;
+  return sign(context, {program: unsigned, output: join(work, 'boot-loader.efi'), signature, signing, work});
 }
 
-/** Writes `work/boot-loader.efi`: systemd-boot, signed when there are keys. */
-export async function buildBootLoader(context: BuildContext, keys: string | undefined, work: string): Promise<string> {
-  const loader = '/usr/lib/systemd/boot/efi/systemd-bootx64.efi';
-  const output = join(work, 'boot-loader.efi');
-  if (keys === undefined) {
-    await copyFile(join(context.toolsRoot, loader), output);
+/**
+ * Fills `work/signatures` with what is public of the keys, and with published signatures when there are any: the
+ * steps above read and complete it, and it goes into the image's folder.
+ */
+export async function prepareSignatures(signing: Signing, work: string): Promise<string | undefined> {
+  if (signing.kind === 'none') return undefined;
+  const folder = signaturesFolder(work);
+  const from = publicKeyFiles(keySetPaths(signing.folder));
+  const published = signing.kind === 'attach' ? Object.values(signatureFiles(signing.folder)) : [];
+  for (const path of [...from, ...published]) {
+    const target = join(folder, relative(signing.folder, path));
+    await mkdir(dirname(target), {recursive: true});
+    await copyFile(path, target);
+  }
+  return folder;
+}
+
+function signaturesFolder(work: string): string {
+  return join(work, 'signatures');
+}
+
+interface SignRequest {
+  readonly program: string;
+  readonly output: string;
+  /** Where the detached signature is read from, or written to. */
+  readonly signature: string;
+  readonly signing: Exclude<Signing, {kind: 'none'}>;
+  readonly work: string;
+}
+
+async function sign(context: BuildContext, request: SignRequest): Promise<string> {
+  const {program, output, signature, signing, work} = request;
+  if (signing.kind === 'attach') {
+    await writeFile(output, attachSignature(await readFile(program), await readFile(signature)));
     return output;
   }
-  await sign(context, loader, '/build/boot-loader.efi', keys, work);
+  const inside = (path: string) => `/build/${basename(path)}`;
+  await runTool(
+    context,
+    ['/usr/lib/systemd/systemd-sbsign', 'sign', '--private-key=/keys/db.key', '--certificate=/keys/db.crt', `--output=${inside(output)}`, inside(program)],
+    {[work]: '/build', [signing.folder]: '/keys'},
+  );
+  const signed = await readFile(output);
+  const detached = detachSignature(signed);
+  if (!signed.equals(attachSignature(await readFile(program), detached.signature))) {
+    throw new ImageError('step-failed', `the signature of ${basename(output)} does not go back on the image that was signed`);
+  }
+  await writeFile(signature, detached.signature);
   return output;
+}
+
+function pcrPolicies(uki: Uint8Array): Uint8Array {
+  const section = readUki(parsePe(uki)).base.get('.pcrsig');
+  if (section === undefined) throw new ImageError('step-failed', 'ukify wrote no PCR policies');
+  return section;
 }

@@ -11,7 +11,10 @@ export const Artefact = Type.Object({
 });
 export type Artefact = Static<typeof Artefact>;
 
-/** `disk`: raw GPT disk; `qcow2`: the same bytes, compressed; `usr`, `tree`, `uki`: the update artefacts. */
+/**
+ * `disk`: raw GPT disk; `qcow2`, `disk.zst`: the same bytes, compressed; `usr`, `tree`, `uki`: the update
+ * artefacts; `sbom.spdx`, `sbom.cdx`: bills of materials.
+ */
 export const ArtefactName = Type.Union([
   Type.Literal('disk'),
   Type.Literal('qcow2'),
@@ -19,6 +22,9 @@ export const ArtefactName = Type.Union([
   Type.Literal('tree'),
   Type.Literal('uki'),
   Type.Literal('boot-loader'),
+  Type.Literal('disk.zst'),
+  Type.Literal('sbom.spdx'),
+  Type.Literal('sbom.cdx'),
 ]);
 export type ArtefactName = Static<typeof ArtefactName>;
 
