@@ -17,7 +17,7 @@ const enter = ['unshare', '--map-root-user', '--map-auto', '--mount', '--'];
 /** Mounting is what AppArmor takes away inside the namespace on Ubuntu 23.10 and later; chown needs the lent ids. */
 const probe = ['sh', '-c', 'mount -t tmpfs tmpfs /tmp && touch /tmp/probe && chown 65534:65534 /tmp/probe'];
 
-/** `command`, run in a user namespace when the user is not root. Throws {@link ImageError} `tool-missing` where that cannot be. */
+/** `command`, which makes or removes what belongs to lent ids, run in a user namespace when the user is not root. Throws {@link ImageError} `tool-missing` where that cannot be. */
 export function withBuildRights(command: Command): Command {
   return {
     ...command,

@@ -13,11 +13,18 @@ import {resolveTarball} from './npm.ts';
 /** What the lock answers: the parts of the recipe that decide the package set. */
 export function lockRequest(recipe: Recipe): string {
   const {sources, build} = recipe;
-  return sha256(JSON.stringify({sources, tools: build.tools, packages: build.packages, kernel: build.kernel}));
+  return sha256(
+    JSON.stringify({sources, tools: build.tools, packages: build.packages, kernel: build.kernel}),
+  );
 }
 
 /** Asks the signed archive and npm; `epoch` (seconds) becomes the time stamp of everything in the image. */
-export async function resolveLock(recipe: Recipe, mirrors: Mirrors, epoch: number, signal: AbortSignal): Promise<Lock> {
+export async function resolveLock(
+  recipe: Recipe,
+  mirrors: Mirrors,
+  epoch: number,
+  signal: AbortSignal,
+): Promise<Lock> {
   const folder = await mkdtemp(join(tmpdir(), 'hawser-apt-'));
   try {
     const {suites, components} = recipe.sources.debian;

@@ -31,7 +31,9 @@ export async function buildAgents(
         legalComments: 'none',
         logLevel: 'silent',
         // CommonJS dependencies call require(), which an ES module does not have by itself
-        banner: {js: "import {createRequire} from 'node:module';const require=createRequire(import.meta.url);"},
+        banner: {
+          js: "import {createRequire} from 'node:module';const require=createRequire(import.meta.url);",
+        },
       });
     } catch (error) {
       throw new ImageError('step-failed', `the agent ${name} does not bundle`, {cause: error});

@@ -1,10 +1,24 @@
 /** The initrd: systemd and what it needs to open /usr, taken from the image's own files. */
-import {copyFile, cp, glob, lstat, lutimes, mkdir, readFile, readdir, readlink, stat, symlink, writeFile} from 'node:fs/promises';
+import {
+  chmod,
+  copyFile,
+  glob,
+  lstat,
+  lutimes,
+  mkdir,
+  readFile,
+  readdir,
+  readlink,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import {dirname, join, relative} from 'node:path';
 import {sha256} from '../../services/common/hash.ts';
 import {ImageError} from '../errors.ts';
 import {runTool, type BuildContext} from './context.ts';
 import {hashFolder} from './folder-hash.ts';
+import {placeFiles} from './place.ts';
 import type {Kernel} from './kernel.ts';
 import {walk} from './walk.ts';
 import {moduleName, parseModuleList, parseModulesDep, withDependencies} from './module-list.ts';
@@ -47,16 +61,26 @@ const wants: Readonly<Record<string, readonly string[]>> = {
 /** Returns the path of `initrd.zst`, cached by the base tree and this step's own files. */
 export async function buildInitrd(context: BuildContext, base: string, kernel: Kernel): Promise<string> {
   const definition = join(context.recipeFolder, 'initrd');
-  const key = [base, await hashFolder(definition), context.recipe.build.initrdModules, sha256(JSON.stringify([links, folders, wants])), context.lock.epoch];
+  const key = [
+    base,
+    context.toolsRoot,
+    await hashFolder(definition),
+    context.recipe.build.initrdModules,
+    sha256(JSON.stringify([links, folders, wants])),
+    context.lock.epoch,
+  ];
   const folder = await context.cache.ensure('initrd', key, async work => {
     const root = join(work, 'root');
     for (const name of folders) await mkdir(join(root, name), {recursive: true});
     await copyPrograms(context, base, root, definition);
     await copyModules(context, base, root, kernel);
-    await cp(join(definition, 'root'), root, {recursive: true});
+    await placeFiles(join(definition, 'root'), root, '/', '/');
     for (const [name, target] of Object.entries(links)) await symlink(target, join(root, name));
     await linkWants(join(root, 'usr/lib/systemd/system'));
-    await writeFile(join(root, 'etc/initrd-release'), `ID=${context.recipe.name}\nNAME="Hawser initrd"\nPRETTY_NAME="Hawser initrd"\n`);
+    await writeFile(
+      join(root, 'etc/initrd-release'),
+      `ID=${context.recipe.name}\nNAME="Hawser initrd"\nPRETTY_NAME="Hawser initrd"\n`,
+    );
     await writeFile(join(root, 'etc/machine-id'), '');
     for (const name of ['passwd', 'group', 'nsswitch.conf', 'mke2fs.conf']) {
       await copyFile(join(base, 'usr/share/hawser/etc', name), join(root, 'etc', name));
@@ -66,14 +90,19 @@ export async function buildInitrd(context: BuildContext, base: string, kernel: K
   return join(folder, 'initrd.zst');
 }
 
-async function copyPrograms(context: BuildContext, base: string, root: string, definition: string): Promise<void> {
+async function copyPrograms(
+  context: BuildContext,
+  base: string,
+  root: string,
+  definition: string,
+): Promise<void> {
   const usr = join(base, 'usr');
   const wanted = parseModuleList(await readFile(join(definition, 'contents.list'), 'utf8'));
   let fresh: string[] = [];
   for (const pattern of wanted) {
     const found = await Array.fromAsync(glob(pattern, {cwd: usr}));
     if (found.length === 0) {
-      throw new ImageError('recipe-invalid', `initrd/contents.list: the image has no usr/${pattern}`, {remedy: 'correct or remove the line'});
+      throw notInTheImage(`usr/${pattern}`);
     }
     fresh.push(...found);
   }
@@ -85,11 +114,18 @@ async function copyPrograms(context: BuildContext, base: string, root: string, d
     const needed = await neededLibraries(context, usr, files);
     fresh = needed.map(name => {
       const path = libraries.get(name);
-      if (path === undefined) throw new ImageError('step-failed', `the initrd needs ${name}, which the image does not have`);
+      if (path === undefined)
+        throw new ImageError('step-failed', `the initrd needs ${name}, which the image does not have`);
       return path;
     });
     fresh = fresh.filter(path => !taken.has(path));
   }
+}
+
+function notInTheImage(what: string): ImageError {
+  return new ImageError('recipe-invalid', `initrd/contents.list: the image has no ${what}`, {
+    remedy: 'correct or remove the line',
+  });
 }
 
 async function indexLibraries(usr: string): Promise<Map<string, string>> {
@@ -104,14 +140,23 @@ async function indexLibraries(usr: string): Promise<Map<string, string>> {
 }
 
 /** Copies `path` and, while it is a link, what it points to; returns the plain files that were new. */
-async function takeWithLinks(usr: string, target: string, path: string, taken: Set<string>): Promise<string[]> {
+async function takeWithLinks(
+  usr: string,
+  target: string,
+  path: string,
+  taken: Set<string>,
+): Promise<string[]> {
   if (taken.has(path)) return [];
   taken.add(path);
   await mkdir(dirname(join(target, path)), {recursive: true});
+  if (path.startsWith('../')) throw notInTheImage(`/${path.slice(3)}: a link leads there`);
   const kind = await lstat(join(usr, path));
   if (!kind.isSymbolicLink()) {
+    if (!kind.isFile()) throw notInTheImage(`usr/${path}, a plain file`);
     await copyFile(join(usr, path), join(target, path));
-    return kind.isFile() ? [path] : [];
+    // Nobody but root is in the initrd; and whether a copy keeps setuid depends on who builds.
+    await chmod(join(target, path), (kind.mode & 0o100) === 0 ? 0o644 : 0o755);
+    return [path];
   }
   const link = await readlink(join(usr, path));
   await symlink(link, join(target, path));
@@ -119,13 +164,20 @@ async function takeWithLinks(usr: string, target: string, path: string, taken: S
   return takeWithLinks(usr, target, next, taken);
 }
 
-async function neededLibraries(context: BuildContext, usr: string, files: readonly string[]): Promise<string[]> {
+async function neededLibraries(
+  context: BuildContext,
+  usr: string,
+  files: readonly string[],
+): Promise<string[]> {
   const binaries: string[] = [];
   for (const file of files) {
-    if ((await readFile(join(usr, file))).subarray(0, 4).equals(Buffer.from('\u007FELF', 'latin1'))) binaries.push(file);
+    if ((await readFile(join(usr, file))).subarray(0, 4).equals(Buffer.from('\u007FELF', 'latin1')))
+      binaries.push(file);
   }
   if (binaries.length === 0) return [];
-  const output = await runTool(context, ['readelf', '-d', '-W', ...binaries.map(file => `/image/${file}`)], {[usr]: '/image'});
+  const output = await runTool(context, ['readelf', '-d', '-W', ...binaries.map(file => `/image/${file}`)], {
+    [usr]: '/image',
+  });
   return [...new Set([...output.matchAll(/\(NEEDED\).*\[(.+)\]/g)].map(match => match[1] ?? ''))];
 }
 
@@ -133,19 +185,24 @@ async function copyModules(context: BuildContext, base: string, root: string, ke
   const from = join(base, 'usr/lib/modules', kernel.version);
   const to = join(root, 'usr/lib/modules', kernel.version);
   const dependencies = parseModulesDep(await readFile(join(from, 'modules.dep'), 'utf8'));
-  const builtin = new Set((await readFile(join(from, 'modules.builtin'), 'utf8')).split('\n').map(moduleName));
+  const builtin = new Set(
+    (await readFile(join(from, 'modules.builtin'), 'utf8')).split('\n').map(moduleName),
+  );
   const byName = new Map([...dependencies.keys()].map(path => [moduleName(path), path]));
   const wanted = context.recipe.build.initrdModules.flatMap(name => {
     const path = byName.get(moduleName(name));
     if (path !== undefined) return [path];
     if (builtin.has(moduleName(name))) return [];
-    throw new ImageError('recipe-invalid', `build.initrdModules: the image has no module ${name}`, {remedy: 'correct it, or add it to modules.list'});
+    throw new ImageError('recipe-invalid', `build.initrdModules: the image has no module ${name}`, {
+      remedy: 'correct it, or add it to modules.list',
+    });
   });
   for (const path of withDependencies(wanted, dependencies)) {
     await mkdir(dirname(join(to, path)), {recursive: true});
     await copyFile(join(from, path), join(to, path));
   }
-  for (const file of ['modules.order', 'modules.builtin', 'modules.builtin.modinfo']) await copyFile(join(from, file), join(to, file));
+  for (const file of ['modules.order', 'modules.builtin', 'modules.builtin.modinfo'])
+    await copyFile(join(from, file), join(to, file));
   await runTool(context, ['depmod', '-b', '/initrd/usr', kernel.version], {[root]: '/initrd'});
 }
 
@@ -168,10 +225,24 @@ async function pack(context: BuildContext, work: string, root: string): Promise<
   const binds = {[work]: '/build'};
   await runTool(
     context,
-    ['cpio', '--null', '--create', '--format=newc', '--reproducible', '--quiet', '--owner=0:0', '--directory=/build/root', '--file=/build/initrd.cpio'],
+    [
+      'cpio',
+      '--null',
+      '--create',
+      '--format=newc',
+      '--reproducible',
+      '--quiet',
+      '--owner=0:0',
+      '--directory=/build/root',
+      '--file=/build/initrd.cpio',
+    ],
     binds,
     {},
     ['.', ...entries].join('\0'),
   );
-  await runTool(context, ['zstd', '-q', '--single-thread', '-12', '--rm', '/build/initrd.cpio', '-o', '/build/initrd.zst'], binds);
+  await runTool(
+    context,
+    ['zstd', '-q', '--single-thread', '-12', '--rm', '/build/initrd.cpio', '-o', '/build/initrd.zst'],
+    binds,
+  );
 }

