@@ -91,7 +91,14 @@ test('a machine boots under Secure Boot, runs a container, keeps it over a resta
   );
 
   await run(['machine', 'rm', '-y', name]);
-  t.deepEqual(await readdir(join(home, 'machines')), []);
+  const left = (await readdir(join(home, 'machines'), {recursive: true, withFileTypes: true})).filter(
+    entry => !entry.isDirectory(),
+  );
+  t.deepEqual(
+    left.map(entry => entry.name),
+    ['.store.json'],
+    'only the name of the fleet stays',
+  );
 });
 
 async function dockerEndpoint(inspected: unknown): Promise<DockerEndpoint> {

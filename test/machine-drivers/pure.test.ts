@@ -3,7 +3,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import {lastLine} from '../../machine-drivers/console.ts';
 import {fleetWire, macAddress, portOrder, wireAddress} from '../../machine-drivers/drivers/qemu/identity.ts';
-import {parsePorts, parseSize} from '../../machine-drivers/drivers/qemu/settings.ts';
+import {parsePorts, parsePublish, parseSize} from '../../machine-drivers/drivers/qemu/settings.ts';
 import {matches, renderTable} from '../../machine-drivers/listing.ts';
 import type {Row} from '../../machine-drivers/listing.ts';
 import {checkMachineName, compareNames, isMachineName} from '../../machine-drivers/names.ts';
@@ -110,6 +110,10 @@ test('disk sizes and port ranges', t => {
   for (const bad of ['', '0', '0G', '-1G', '1.5G', 'G', '1K', 'lots'])
     t.throws(() => parseSize(bad), {code: 'bad-setting'}, bad);
   t.deepEqual(parsePorts('1000-2000'), [1000, 2000]);
+  t.deepEqual(parsePublish('8080:80'), {host: 8080, guest: 80});
+  t.deepEqual(parsePublish('443'), {host: 443, guest: 443});
+  for (const bad of ['', 'x', '0:80', '80:0', '65536', '1:2:3', ':80', '80:'])
+    t.throws(() => parsePublish(bad), {code: 'bad-setting'}, bad);
   for (const bad of ['', '1000', '2000-1000', '0-5', '1-65536', 'a-b'])
     t.throws(() => parsePorts(bad), {code: 'bad-setting'}, bad);
 });

@@ -37,6 +37,7 @@ const plan = {
   config: '/m/first-boot.ign',
   sshPort: 20_200,
   dockerPort: 20_201,
+  publish: [],
   outMac: '52:54:00:00:00:01',
   wireMac: '52:54:00:00:00:02',
   wire: {group: '239.255.1.2', port: 30_000},
@@ -62,6 +63,10 @@ test('the command line forwards on the loopback only, and carries no secret', t 
 test('each wish has its words', t => {
   t.regex(qemuCommand({...plan, restrict: true}).join(' '), /user,id=out,restrict=on,hostfwd/);
   t.true(qemuCommand({...plan, paused: true}).includes('-S'));
+  t.regex(
+    qemuCommand({...plan, publish: [{host: 8080, guest: 80}]}).join(' '),
+    /-:2376,hostfwd=tcp:127\.0\.0\.1:8080-:80 /,
+  );
   t.regex(qemuCommand({...plan, accelerator: 'kvm'}).join(' '), /-accel kvm -cpu max/);
   const secure = qemuCommand({...plan, secureBoot: true}).join(' ');
   t.regex(secure, /-machine q35,smm=on /);

@@ -18,6 +18,7 @@ export interface QemuPlan {
   readonly config: string;
   readonly sshPort: number;
   readonly dockerPort: number;
+  readonly publish: readonly {readonly host: number; readonly guest: number}[];
   readonly outMac: string;
   readonly wireMac: string;
   readonly wire: Wire;
@@ -82,6 +83,7 @@ function userNetwork(plan: QemuPlan): string {
     ...(plan.restrict ? ['restrict=on'] : []),
     `hostfwd=tcp:127.0.0.1:${plan.sshPort}-:22`,
     `hostfwd=tcp:127.0.0.1:${plan.dockerPort}-:2376`,
+    ...plan.publish.map(({host, guest}) => `hostfwd=tcp:127.0.0.1:${host}-:${guest}`),
   ].join(',');
 }
 

@@ -2,12 +2,14 @@
 import {stat} from 'node:fs/promises';
 import {isAbsolute, resolve} from 'node:path';
 import {Type, type Static} from 'typebox';
-import {flagBoolean, flagInteger, flagString} from '../../../services/common/command.ts';
+import {flagBoolean, flagInteger, flagList, flagString} from '../../../services/common/command.ts';
 import type {Flag, FlagValues} from '../../../services/common/command.ts';
 import {parseValue} from '../../../services/common/parse.ts';
 import {currentImage} from '../../../services/common/paths.ts';
 import type {Paths} from '../../../services/common/paths.ts';
 import {MachineError} from '../../errors.ts';
+
+const Port = Type.Integer({minimum: 1, maximum: 65_535});
 
 export const QemuSettings = Type.Object({
   /** Absolute: an image folder with `manifest.json`, or a disk file. */
@@ -21,6 +23,8 @@ export const QemuSettings = Type.Object({
   secureBoot: Type.Boolean(),
   /** No way out for the guest: only the forwarded ports and the wire. */
   restrict: Type.Boolean(),
+  /** TCP ports of the guest that 127.0.0.1 reaches, besides 22 and 2376. */
+  publish: Type.Array(Type.Object({host: Port, guest: Port})),
   firstPort: Type.Integer({minimum: 1, maximum: 65_535}),
   lastPort: Type.Integer({minimum: 1, maximum: 65_535}),
   accelerator: Type.Union([Type.Literal('auto'), Type.Literal('kvm'), Type.Literal('tcg')]),
@@ -65,6 +69,11 @@ export const qemuFlags: readonly Flag[] = [
     type: 'boolean',
     env: 'HAWSER_QEMU_RESTRICT',
     summary: 'give the machine no way out to other networks',
+  },
+  {
+    name: 'qemu-publish',
+    type: 'list',
+    summary: 'also forward a TCP port of 127.0.0.1 to the machine: HOST:GUEST, or one number for both',
   },
   {
     name: 'qemu-ports',
@@ -117,6 +126,7 @@ export async function configureQemu(
       : {firmware: await existingFile('qemu-firmware', resolve(from.cwd, firmware))}),
     secureBoot: flagBoolean(flags, 'qemu-secure-boot'),
     restrict: flagBoolean(flags, 'qemu-restrict'),
+    publish: flagList(flags, 'qemu-publish').map(parsePublish),
     firstPort,
     lastPort,
     accelerator: parseAccelerator(flagString(flags, 'qemu-accel') ?? 'auto'),
@@ -143,6 +153,14 @@ export function parsePorts(text: string): [number, number] {
   const range: [number, number] = [Number(first), Number(last)];
   if (first !== '' && range[0] >= 1 && range[1] <= 65_535 && range[0] <= range[1]) return range;
   throw badSetting('qemu-ports', text, 'for instance 20200-20999');
+}
+
+/** `8080:80`, or `80` for the same port on both sides. */
+export function parsePublish(text: string): {host: number; guest: number} {
+  const [, host = '', guest = host] = /^(\d{1,5})(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const pair = {host: Number(host), guest: Number(guest)};
+  if (Object.values(pair).every(port => port >= 1 && port <= 65_535)) return pair;
+  throw badSetting('qemu-publish', text, 'for instance 8080:80');
 }
 
 function parseAccelerator(text: string): QemuSettings['accelerator'] {
