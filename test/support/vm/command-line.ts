@@ -20,6 +20,8 @@ export interface HardwareOptions {
   readonly network?: readonly string[];
   /** Guest ports that loopback reaches, beside 22: guest port to host port. */
   readonly forward?: Readonly<Record<number, number>>;
+  /** False: the machine has no serial line, the console stays empty. */
+  readonly serial?: boolean;
   /** QEMU ends when the guest reboots. */
   readonly noReboot?: boolean;
   readonly extraArgs?: readonly string[];
@@ -66,7 +68,7 @@ export function commandLine(machine: BootMachine, hardware: HardwareOptions, soc
       `name=${name},file=${file}`,
     ]),
     ['-chardev', `file,id=console,path=${sockets.console}`],
-    ['-serial', 'chardev:console'],
+    ...(hardware.serial === false ? [] : ['-serial', 'chardev:console']),
     ['-chardev', `socket,id=monitor,server=on,wait=off,path=${sockets.monitor}`],
     ['-mon', 'chardev=monitor,mode=control'],
     ['-pidfile', sockets.pidFile],

@@ -63,6 +63,7 @@ export interface Vm {
   stop(): Promise<void>;
 }
 
+let boots = 0;
 const live = new Set<number>();
 process.on('exit', () => {
   for (const pid of live) kill(pid);
@@ -71,11 +72,11 @@ process.on('exit', () => {
 const POLL_MS = 200;
 const clockTicks = 100;
 
-/** Starts the emulator and returns when it runs. The console of the last start is `console.log` in the machine's folder. */
+/** Starts the emulator and returns when it runs. Each has a console file of its own in the machine's folder. */
 export async function startVm(options: VmOptions): Promise<Vm> {
   const {machine} = options;
   const files = {
-    console: join(machine.folder, 'console.log'),
+    console: join(machine.folder, `console-${++boots}.log`),
     monitor: join(machine.folder, 'qmp'),
     pidFile: join(machine.folder, 'pid'),
     sshPort: await freePort(),
