@@ -19,6 +19,11 @@ export function listParts(): readonly Part[] {
       load: async () => (await import('../../image-build/keys/commands.ts')).keysCommands,
     },
     {
+      word: 'enrol',
+      summary: 'serve enrolment to machines',
+      load: async () => (await import('../provisioner/enrolment/commands.ts')).enrolCommands,
+    },
+    {
       word: 'config',
       summary: 'check and translate machine configurations',
       load: async () => (await import('../provisioner/config/commands.ts')).configCommands,

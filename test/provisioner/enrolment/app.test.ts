@@ -1,8 +1,8 @@
 import type {AddressInfo} from 'node:net';
 import {request as httpsRequest} from 'node:https';
-import process from 'node:process';
 import test from 'ava';
-import {exec} from '../../../services/common/exec.ts';
+import {silentProgress} from '../../../services/common/progress.ts';
+import {enrolCommands, parseListen} from '../../../services/provisioner/enrolment/commands.ts';
 import {grantMac} from '../../../services/common/enrolment-mac.ts';
 import {buildApp} from '../../../services/provisioner/enrolment/app.ts';
 import {createRateLimiter} from '../../../services/provisioner/enrolment/rate-limit.ts';
@@ -112,31 +112,32 @@ test("over real TLS the server proves itself to whoever pins the fleet's CA, und
   await t.throwsAsync(() => get(port, foreignCa, 'hawser.example.com'), {message: /certificate|issuer/});
 });
 
-test('main.ts says in one line what is wrong with its settings', async t => {
-  const main = new URL('../../../services/provisioner/enrolment/main.ts', import.meta.url).pathname;
-  const {home} = await bench(t);
-  const env = {HAWSER_HOME: home, HAWSER_ENROL_PORT: 'x', PATH: process.env['PATH'] ?? ''};
-  const result = await exec([process.execPath, main], {timeoutMs: 30_000, env, okCodes: [1]});
-  t.is(result.stderr, 'HAWSER_ENROL_PORT is not a port: give a number between 0 and 65535\n');
+test('a wrong listening address is refused with an example', t => {
+  t.deepEqual(parseListen('127.0.0.1:8443'), {host: '127.0.0.1', port: 8443});
+  t.deepEqual(parseListen('[::1]:0'), {host: '::1', port: 0});
+  for (const bad of ['', 'x', ':1', 'host:', 'host:65536', '::1:80', '[::1]']) {
+    t.throws(() => parseListen(bad), {code: 'bad-value'}, bad);
+  }
 });
 
-test('main.ts serves on loopback with a certificate of the CA in its home, until it is told to stop', async t => {
-  const main = new URL('../../../services/provisioner/enrolment/main.ts', import.meta.url).pathname;
+test('enrol serve answers on loopback with a certificate of the CA in its home, until it is told to stop', async t => {
   const {home, enrolment} = await bench(t);
-  const env = {HAWSER_HOME: home, HAWSER_ENROL_PORT: '0', PATH: process.env['PATH'] ?? ''};
   const ca = await enrolment.caPem();
   const stop = new AbortController();
+  const serve = enrolCommands.find(({name}) => name === 'enrol serve');
   let answer: Promise<string> | undefined;
-  const running = exec([process.execPath, main], {
-    timeoutMs: 60_000,
-    env,
-    signal: stop.signal,
-    onLine: line => {
+  const context = {
+    progress: silentProgress,
+    print: () => undefined,
+    warn: (line: string) => {
       const port = /https:\/\/127\.0\.0\.1:(\d+)/.exec(line)?.[1];
-      if (port === undefined || answer !== undefined) return;
       answer = get(Number(port), ca, 'localhost').finally(() => stop.abort());
     },
-  });
-  await t.throwsAsync(running, {code: 'aborted'});
+    env: {HAWSER_HOME: home},
+    cwd: home,
+    signal: stop.signal,
+    interactive: false,
+  };
+  t.is(await serve?.run(context, {args: [], flags: new Map([['listen', '127.0.0.1:0']])}), 0);
   t.is(await answer, ca);
 });
