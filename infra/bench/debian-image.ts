@@ -210,7 +210,7 @@ async function makeDisk(work: string, input: DebianInput): Promise<void> {
   for (const [name, lines] of Object.entries(definitions)) {
     await writeFile(join(work, 'repart.d', `${name}.conf`), ['[Partition]', ...lines, ''].join('\n'));
   }
-  const argv = ['systemd-repart', '--offline=yes', '--empty=create', `--size=${DISK_BYTES}`];
+  const argv = ['systemd-repart', '--offline=yes', '--empty=create', '--sector-size=512', `--size=${DISK_BYTES}`];
   await execInRoot({
     root: input.toolsRoot,
     binds: {[work]: '/build'},
