@@ -60,7 +60,7 @@ export const fwCfgCase: Case = {
 
     const script = [
       'hostname',
-      'stat -c "%n %a %U %G" /srv/data /srv/data/file /opt/bin/tool',
+      'sudo stat -c "%n %a %U %G" /srv/data /srv/data/file /opt/bin/tool',
       'sudo cat /srv/data/file; echo',
       'readlink /srv/soft; stat -c %h /srv/hard',
       'id pat; id core; sudo grep "^pat:" /etc/shadow | cut -d: -f2',
@@ -88,7 +88,7 @@ export const fwCfgCase: Case = {
     assert.match(facts, /^(running|starting)$/m, `no unit failed:\n${facts}`);
 
     const identity =
-      'cat /etc/machine-id; ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; stat -c %Y /etc/.ignition-result.json /srv/data/file';
+      'cat /etc/machine-id; ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub; sudo stat -c %Y /etc/.ignition-result.json /srv/data/file';
     const before = (await vm.ssh(identity)).stdout;
     assert.match(before, /^[0-9a-f]{32}$/m);
     await vm.powerOff(90);
