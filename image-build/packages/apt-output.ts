@@ -48,12 +48,13 @@ export function lockedPackage(
 /** The error for a name that apt cannot resolve. */
 export function unknownPackage(error: unknown): unknown {
   if (!(error instanceof ExecError) || error.code !== 'failed') return error;
-  const {stderr} = error.result;
+  const {stdout, stderr} = error.result;
   const name =
     /Unable to locate package (\S+)/.exec(stderr)?.[1] ??
     /Package '?([a-z0-9.+-]+)'? has no installation candidate/.exec(stderr)?.[1];
   if (name === undefined) {
-    const unmet = stderr.split('\n').find(line => line.includes('Depends:'));
+    // apt-get lists unmet dependencies on standard output.
+    const unmet = stdout.split('\n').find(line => line.includes('Depends:'));
     const reason = (unmet ?? lastError(error)).trim();
     return new ImageError('unknown-package', `apt cannot resolve the recipe: ${reason}`, {
       remedy: 'correct the names in the recipe, or add the suite or component that has what is missing',

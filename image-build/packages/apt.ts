@@ -65,7 +65,8 @@ export async function openApt(folder: string, source: AptSource, signal: AbortSi
 
   return {
     closure: async names => {
-      const argv = ['apt-get', '-qq', '--print-uris', 'install', '?essential', ...names];
+      // Not -qq: it would leave out which dependency is missing.
+      const argv = ['apt-get', '-q', '--print-uris', 'install', '?essential', ...names];
       const packages = await describe(readPrintedUris((await query(argv)).stdout));
       checkAsked(names, packages);
       return packages;

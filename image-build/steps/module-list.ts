@@ -20,7 +20,8 @@ export function parseModuleList(text: string): string[] {
 }
 
 /**
- * Paths of the modules named by `wanted`: `folder/` takes all below it, `folder/name` the one module, a leading
+ * Paths of the modules named by `wanted`: `folder/` takes all below it, `folder/name` the one module
+ * of that name below it, a leading
  * `!` leaves them out again (unless another module needs them). Throws {@link ImageError} `recipe-invalid` when an
  * entry matches nothing, so that a kernel that renames a module is noticed.
  */

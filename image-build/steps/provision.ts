@@ -115,7 +115,9 @@ async function runPlaybook(context: BuildContext, playbook: string, root: string
     const ssh = join(home, 'ssh');
     await writeFile(ssh, enterInsteadOfSsh, {mode: 0o755});
     const beside = join(dirname(file), 'ansible.cfg');
-    const configuration = (await isThere(beside)) ? beside : '/dev/null';
+    // One named here keeps ansible from reading the machine's own, /etc/ansible/ansible.cfg.
+    const configuration = (await isThere(beside)) ? beside : join(home, 'ansible.cfg');
+    await writeFile(join(home, 'ansible.cfg'), '');
     await provisioned(`the playbook ${playbook}`, () =>
       execInRoot({
         where: 'host',
