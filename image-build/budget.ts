@@ -49,15 +49,20 @@ export function findExcess(budget: Budget, costs: Costs): Excess[] {
     ['ukiBytes', budget.ukiBytes, costs.uki],
     ['initrdBytes', budget.initrdBytes, costs.initrd],
   ];
-  return checks.flatMap(([name, limit, actual]) => (actual === undefined || actual <= limit ? [] : [{budget: name, limit, actual}]));
+  return checks.flatMap(([name, limit, actual]) =>
+    actual === undefined || actual <= limit ? [] : [{budget: name, limit, actual}],
+  );
 }
 
 /** Throws {@link ImageError} `over-budget` that names each exceeded budget and by how much. */
 export function checkBudget(budget: Budget, costs: Costs): void {
   const excess = findExcess(budget, costs);
   if (excess.length === 0) return;
-  const parts = excess.map(({budget: name, limit, actual}) => `${name} by ${actual - limit} bytes (${actual} of ${limit})`);
+  const parts = excess.map(
+    ({budget: name, limit, actual}) => `${name} by ${actual - limit} bytes (${actual} of ${limit})`,
+  );
   throw new ImageError('over-budget', `the image is over its budget: ${parts.join(', ')}`, {
-    remedy: 'make it smaller ("hawser image inspect --sizes" of the last one shows what costs most), raise image-build/budget.json, or try with --no-budget',
+    remedy:
+      'make it smaller ("hawser image inspect --sizes" of the last one shows what costs most), raise image-build/budget.json, or try with --no-budget',
   });
 }

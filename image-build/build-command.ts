@@ -34,7 +34,10 @@ export interface BuildOptions {
 }
 
 /** Builds; with `refresh`, resolves anew and says what changed when the archive has lost locked packages. */
-export async function buildWithLock(context: CommandContext, options: BuildOptions): Promise<BuiltImage & {readonly upToDate: boolean}> {
+export async function buildWithLock(
+  context: CommandContext,
+  options: BuildOptions,
+): Promise<BuiltImage & {readonly upToDate: boolean}> {
   const {recipe, recipeFolder, lock, version, signing, release} = options;
   if (lock.request !== lockRequest(recipe)) {
     throw new ImageError('lock-does-not-fit', 'the lock was made from another recipe', {
@@ -43,7 +46,15 @@ export async function buildWithLock(context: CommandContext, options: BuildOptio
   }
   await checkSigning(signing);
   const images = join(options.home, 'images');
-  const inputs = await readInputs({recipe, recipeFolder, sources: sourcesFolder, lock, version, signing, release});
+  const inputs = await readInputs({
+    recipe,
+    recipeFolder,
+    sources: sourcesFolder,
+    lock,
+    version,
+    signing,
+    release,
+  });
   if (options.ifChanged) {
     const current = await currentImage(images);
     if (current?.manifest.inputs === inputsDigest(inputs)) return {...current, upToDate: true};
@@ -59,7 +70,9 @@ export async function buildWithLock(context: CommandContext, options: BuildOptio
     cache: options.cache,
     signing,
     release,
-    budget: options.checkBudget ? parseJson(Budget, await readFile(budgetFile, 'utf8'), budgetFile) : undefined,
+    budget: options.checkBudget
+      ? parseJson(Budget, await readFile(budgetFile, 'utf8'), budgetFile)
+      : undefined,
     inputs,
     images,
     progress: context.progress,
@@ -71,7 +84,9 @@ export async function buildWithLock(context: CommandContext, options: BuildOptio
     if (!(error instanceof ImageError) || error.code !== 'package-gone' || !options.refresh) throw error;
     context.warn(`${error.message}: resolving anew, the image will not be the locked one`);
   }
-  const fresh = await withStep(context.progress, 'resolving packages', () => resolveLock(recipe, options.mirrors, lock.epoch, context.signal));
+  const fresh = await withStep(context.progress, 'resolving packages', () =>
+    resolveLock(recipe, options.mirrors, lock.epoch, context.signal),
+  );
   for (const line of renderChanges(diffLocks(lock, fresh))) context.warn(line);
   return {...(await buildImage({...request, lock: fresh, locked: false})), upToDate: false};
 }

@@ -17,20 +17,32 @@ export async function differingParts(before: string, after: string, signal: Abor
   await using fresh = await openFileSource(after);
   if (old.size !== fresh.size) return [`size (${old.size} and ${fresh.size} bytes)`];
   const [a, b] = [await readGpt(old), await readGpt(fresh)];
-  const layout = (gpt: typeof a) => JSON.stringify(gpt.partitions, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
+  const layout = (gpt: typeof a) =>
+    JSON.stringify(gpt.partitions, (_key, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value,
+    );
   const names: string[] = [];
   if (layout(a) !== layout(b) || a.uuid !== b.uuid) names.push('partition table');
   let end = 0;
   for (const one of a.partitions.toSorted((x, y) => x.firstLba - y.firstLba)) {
-    if (!(await sameRange(old, fresh, end, one.offset, signal)) && names[0] !== 'partition table') names.push('bytes between the partitions');
-    if (!(await sameRange(old, fresh, one.offset, one.offset + one.size, signal))) names.push(`partition ${one.number} (${one.label})`);
+    if (!(await sameRange(old, fresh, end, one.offset, signal)) && names[0] !== 'partition table')
+      names.push('bytes between the partitions');
+    if (!(await sameRange(old, fresh, one.offset, one.offset + one.size, signal)))
+      names.push(`partition ${one.number} (${one.label})`);
     end = one.offset + one.size;
   }
-  if (!(await sameRange(old, fresh, end, old.size, signal)) && names.length === 0) names.push('bytes behind the partitions');
+  if (!(await sameRange(old, fresh, end, old.size, signal)) && names.length === 0)
+    names.push('bytes behind the partitions');
   return names;
 }
 
-async function sameRange(a: ByteSource, b: ByteSource, from: number, to: number, signal: AbortSignal): Promise<boolean> {
+async function sameRange(
+  a: ByteSource,
+  b: ByteSource,
+  from: number,
+  to: number,
+  signal: AbortSignal,
+): Promise<boolean> {
   for (let at = from; at < to; at += CHUNK) {
     signal.throwIfAborted();
     const size = Math.min(CHUNK, to - at);
@@ -46,7 +58,9 @@ export async function differingSections(before: string, after: string): Promise<
   if (a.equals(b)) return [];
   const [old, fresh] = [readUki(parsePe(a)).base, readUki(parsePe(b)).base];
   const names = new Set([...old.keys(), ...fresh.keys()]);
-  const found = [...names].filter(name => !Buffer.from(old.get(name) ?? []).equals(fresh.get(name) ?? new Uint8Array()));
+  const found = [...names].filter(
+    name => !Buffer.from(old.get(name) ?? []).equals(fresh.get(name) ?? new Uint8Array()),
+  );
   return found.length === 0 ? ['headers or signature'] : found;
 }
 
@@ -81,5 +95,7 @@ async function compareEntry(before: string, after: string): Promise<FileDifferen
 }
 
 async function digest(path: string): Promise<string> {
-  return createHash('sha256').update(await readFile(path)).digest('hex');
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex');
 }

@@ -22,17 +22,28 @@ export function describeFailure(error: unknown, place: FailurePlace): unknown {
   if (error instanceof HawserError) return error;
   const code = systemErrorCode(error);
   if (code === 'EACCES' || code === 'EPERM') {
-    return new ImageError('step-failed', `the build may not do what it needs (${code})`, {remedy: 'run it as root', cause: error});
+    return new ImageError('step-failed', `the build may not do what it needs (${code})`, {
+      remedy: 'run it as root',
+      cause: error,
+    });
   }
   return error;
 }
 
 /** Whether `error`, or anything that caused it, is a lack of room: of Node itself or of a program that it ran. */
 export function isDiskFull(error: unknown): boolean {
-  for (let current = error, depth = 0; current instanceof Error && depth < 10; current = current.cause, depth += 1) {
+  for (
+    let current = error, depth = 0;
+    current instanceof Error && depth < 10;
+    current = current.cause, depth += 1
+  ) {
     const code = systemErrorCode(current);
     if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'disk-full') return true;
-    if (current instanceof ExecError && /No space left on device|Disk quota exceeded/.test(current.result.stderr)) return true;
+    if (
+      current instanceof ExecError &&
+      /No space left on device|Disk quota exceeded/.test(current.result.stderr)
+    )
+      return true;
   }
   return false;
 }

@@ -19,7 +19,9 @@ export interface Image {
 
 const NEWEST_SCHEMA = 1;
 const AnySchema = Type.Object({schema: Type.Integer()});
-export const Sizes = Type.Array(Type.Object({name: Type.String(), size: Type.Integer(), files: Type.Integer()}));
+export const Sizes = Type.Array(
+  Type.Object({name: Type.String(), size: Type.Integer(), files: Type.Integer()}),
+);
 
 /** The folder that `named` means: a path (with a slash), a name in `images`, or the current image. */
 export function imagePath(images: string, cwd: string, named: string | undefined): string {
@@ -45,9 +47,13 @@ export async function openImage(path: string): Promise<Image> {
   try {
     const {schema} = parseJson(AnySchema, text, file);
     if (schema > NEWEST_SCHEMA) {
-      throw new ImageError('image-too-new', `${file} has schema ${schema}, this version of hawser knows ${NEWEST_SCHEMA}`, {
-        remedy: 'use a newer hawser',
-      });
+      throw new ImageError(
+        'image-too-new',
+        `${file} has schema ${schema}, this version of hawser knows ${NEWEST_SCHEMA}`,
+        {
+          remedy: 'use a newer hawser',
+        },
+      );
     }
     return {folder, manifest: parseJson(ImageManifest, text, file)};
   } catch (error) {
@@ -66,7 +72,8 @@ export async function artefactPath({folder, manifest}: Image, name: string): Pro
     () => undefined,
   );
   if (size === undefined) throw notAnImage(`${path} is missing`);
-  if (size !== artefact.size) throw notAnImage(`${path} has ${size} bytes, its manifest says ${artefact.size}`);
+  if (size !== artefact.size)
+    throw notAnImage(`${path} has ${size} bytes, its manifest says ${artefact.size}`);
   return path;
 }
 
@@ -80,7 +87,9 @@ export async function readOrigin(image: Image): Promise<{lock: Lock; recipe: Rec
 }
 
 /** Sizes by package, largest first. */
-export async function readSizes(image: Image): Promise<readonly {name: string; size: number; files: number}[]> {
+export async function readSizes(
+  image: Image,
+): Promise<readonly {name: string; size: number; files: number}[]> {
   return readSide(image, sideFiles.sizes, Sizes);
 }
 
@@ -88,7 +97,11 @@ export async function readLock(image: Image): Promise<Lock> {
   return readSide(image, sideFiles.lock, Lock);
 }
 
-async function readSide<Schema extends Parameters<typeof parseJson>[0]>(image: Image, name: string, schema: Schema) {
+async function readSide<Schema extends Parameters<typeof parseJson>[0]>(
+  image: Image,
+  name: string,
+  schema: Schema,
+) {
   const path = join(image.folder, name);
   try {
     return parseJson(schema, await readFile(path, 'utf8'), path);
@@ -104,7 +117,10 @@ export async function imageFolders(images: string): Promise<string[]> {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw error;
   });
-  return entries.filter(entry => entry.isDirectory() && !entry.name.startsWith('.')).map(entry => entry.name).sort();
+  return entries
+    .filter(entry => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(entry => entry.name)
+    .sort();
 }
 
 function notAnImage(message: string, cause?: unknown): ImageError {

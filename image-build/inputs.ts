@@ -3,6 +3,7 @@ import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {Type, type Static} from 'typebox';
 import {sha256} from '../services/common/hash.ts';
+import {ImageError} from './errors.ts';
 import {serializeLock, type Lock} from './packages/lock.ts';
 import type {Recipe} from './recipe/recipe.ts';
 import {signingIdentity, type Signing} from './signing.ts';
@@ -37,16 +38,30 @@ export async function readInputs(request: InputsRequest): Promise<Inputs> {
   };
   if (recipeFolder !== join(sources, 'image-build')) inputs['recipe folder'] = await hashFolder(recipeFolder);
   for (const step of recipe.provision.steps) {
-    if (step.type === 'files' && step.source.startsWith('..')) inputs[step.source] = await hashTree(join(recipeFolder, step.source));
+    if (step.type === 'files' && step.source.startsWith('..'))
+      inputs[step.source] = await hashTree(join(recipeFolder, step.source));
   }
-  for (const name of recipe.provision.agents) inputs[`services/${name}`] = await hashFolder(join(sources, 'services', name));
+  for (const name of recipe.provision.agents)
+    inputs[`services/${name}`] = await hashAgent(join(sources, 'services', name), name);
   inputs['signatures'] = sha256(await signingIdentity(request.signing));
   inputs['release'] = sha256(String(request.release));
   return inputs;
 }
 
+/** A source that is not there is the provisioner's to complain about, with the line of the recipe that names it. */
 async function hashTree(path: string): Promise<string> {
-  return (await stat(path)).isDirectory() ? hashFolder(path) : sha256(await readFile(path));
+  const found = await stat(path).catch(() => undefined);
+  if (found === undefined) return sha256('absent');
+  return found.isDirectory() ? hashFolder(path) : sha256(await readFile(path));
+}
+
+async function hashAgent(folder: string, name: string): Promise<string> {
+  if ((await stat(folder).catch(() => undefined)) === undefined) {
+    throw new ImageError('recipe-invalid', `provision.agents: there is no ${folder}`, {
+      remedy: `correct the name ${name} in the recipe`,
+    });
+  }
+  return hashFolder(folder);
 }
 
 /** One hash for all; independent of the order of the names. */

@@ -18,8 +18,17 @@ import {keySetPaths} from './keys/key-set.ts';
 import {sideFiles} from './publish.ts';
 
 export interface Inspection {
-  readonly partitions: readonly {readonly number: number; readonly kind: string; readonly label: string; readonly uuid: string; readonly size: number}[];
-  readonly uki: {readonly sections: readonly {readonly name: string; readonly size: number}[]; readonly commandLine: string};
+  readonly partitions: readonly {
+    readonly number: number;
+    readonly kind: string;
+    readonly label: string;
+    readonly uuid: string;
+    readonly size: number;
+  }[];
+  readonly uki: {
+    readonly sections: readonly {readonly name: string; readonly size: number}[];
+    readonly commandLine: string;
+  };
   readonly signatures: Readonly<Record<'boot-loader' | 'uki', SignatureState>>;
   /** What does not fit; empty for a sound image. */
   readonly problems: readonly string[];
@@ -50,7 +59,8 @@ export async function inspectImage(image: Image, signal: AbortSignal): Promise<I
     await attempt(async () => {
       const path = await artefactPath(image, name);
       const digest = name === 'disk' ? await sha256Sparse(path, signal) : await sha256File(path);
-      if (digest !== artefact.sha256) problems.push(`${artefact.file} has not the bytes that its manifest says`);
+      if (digest !== artefact.sha256)
+        problems.push(`${artefact.file} has not the bytes that its manifest says`);
     });
   }
   const {rootHash, version} = manifest;
@@ -58,7 +68,13 @@ export async function inspectImage(image: Image, signal: AbortSignal): Promise<I
     if (manifest.artefacts['disk'] !== undefined) {
       await using disk = await openFileSource(await artefactPath(image, 'disk'));
       const gpt = await readGpt(disk);
-      partitions = gpt.partitions.map(one => ({number: one.number, kind: kindOf(one.type), label: one.label, uuid: one.uuid, size: one.size}));
+      partitions = gpt.partitions.map(one => ({
+        number: one.number,
+        kind: kindOf(one.type),
+        label: one.label,
+        uuid: one.uuid,
+        size: one.size,
+      }));
       await findRelease(disk, {release: {version, rootHash}, signal});
       return;
     }
@@ -69,10 +85,14 @@ export async function inspectImage(image: Image, signal: AbortSignal): Promise<I
   const uki = parsePe(await readFile(await artefactPath(image, 'uki')));
   const loader = parsePe(await readFile(await artefactPath(image, 'boot-loader')));
   const certificate = await readCertificate(image);
-  const signatures = {'boot-loader': signatureState(loader, certificate), uki: signatureState(uki, certificate)};
+  const signatures = {
+    'boot-loader': signatureState(loader, certificate),
+    uki: signatureState(uki, certificate),
+  };
   for (const [name, {state}] of Object.entries(signatures)) {
     if (state === 'other-bytes') problems.push(`the signature of ${name} was made for other bytes`);
-    if ((state === 'unsigned') === manifest.signed) problems.push(`the manifest says ${manifest.signed ? 'signed' : 'unsigned'}, ${name} is not`);
+    if ((state === 'unsigned') === manifest.signed)
+      problems.push(`the manifest says ${manifest.signed ? 'signed' : 'unsigned'}, ${name} is not`);
   }
   const {base} = readUki(uki);
   const sections = [...base].map(([name, content]) => ({name, size: content.length}));

@@ -9,6 +9,7 @@ import {openCache} from './cache.ts';
 import {megabytes, type PackageSize} from './contents/sizes.ts';
 import {ImageError} from './errors.ts';
 import {describeFailure} from './failure.ts';
+import {exporterFor} from './formats/exporters/index.ts';
 import {rawFileName} from './formats/exporters/raw.ts';
 import type {Inputs} from './inputs.ts';
 import {keySetPaths} from './keys/key-set.ts';
@@ -72,9 +73,12 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
   const umask = process.umask(0o022);
   try {
     await checkSigning(request.signing);
+    request.recipe.export.formats.forEach(exporterFor); // a wrong name is said now, not when all else is built
     const context = await prepare(request);
     // The trees are hard links to the cache, so they are made on its file system; artefacts where they will stay.
-    return await withWorkFolder(request.cache, work => withWorkFolder(request.images, out => build(request, context, work, out)));
+    return await withWorkFolder(request.cache, work =>
+      withWorkFolder(request.images, out => build(request, context, work, out)),
+    );
   } catch (error) {
     throw describeFailure(error, request);
   } finally {
@@ -90,7 +94,13 @@ async function prepare(request: BuildRequest): Promise<BuildContext> {
     progress,
     'packages',
     async step => {
-      const {bytes, gone} = await fetchPackages(store, mirrors, [...lock.tools, ...lock.image, ...lock.kernel], step, signal);
+      const {bytes, gone} = await fetchPackages(
+        store,
+        mirrors,
+        [...lock.tools, ...lock.image, ...lock.kernel],
+        step,
+        signal,
+      );
       for (const entry of lock.npm) await fetchTarball(join(request.cache, 'npm'), entry, signal);
       if (gone.length > 0) throw goneError(gone.map(({name, version}) => `${name} ${version}`));
       return bytes;
@@ -99,12 +109,30 @@ async function prepare(request: BuildRequest): Promise<BuildContext> {
   );
   const root = (purpose: 'tools' | 'image') =>
     withStep(progress, `${purpose} root`, step =>
-      ensureRoot({cache: request.cache, store, purpose, packages: lock[purpose], epoch: lock.epoch, step, signal}),
+      ensureRoot({
+        cache: request.cache,
+        store,
+        purpose,
+        packages: lock[purpose],
+        epoch: lock.epoch,
+        step,
+        signal,
+      }),
     );
   const toolsRoot = await root('tools');
   const imageRoot = await root('image');
   const cache = openCache(request.stepCache ?? request.cache);
-  return {recipe: request.recipe, recipeFolder: request.recipeFolder, lock, cache, store, toolsRoot, imageRoot, progress, signal};
+  return {
+    recipe: request.recipe,
+    recipeFolder: request.recipeFolder,
+    lock,
+    cache,
+    store,
+    toolsRoot,
+    imageRoot,
+    progress,
+    signal,
+  };
 }
 
 /** What the steps before the disk have made. */
@@ -119,23 +147,45 @@ interface Parts {
   readonly signatures: string | undefined;
 }
 
-async function build(request: BuildRequest, context: BuildContext, work: string, out: string): Promise<BuiltImage> {
+async function build(
+  request: BuildRequest,
+  context: BuildContext,
+  work: string,
+  out: string,
+): Promise<BuiltImage> {
   const {progress, version, recipe, release} = request;
   const parts = await buildParts(request, context, work);
   const {image} = parts;
   const name = `${recipe.name}-${version}`;
   const disk = join(recipe.export.formats.includes('raw') ? out : work, rawFileName(name));
   const enrol = parts.signatures === undefined ? undefined : keySetPaths(parts.signatures).enrolment;
-  await withStep(progress, 'disk', () => buildDisk(context, {version, image, uki: parts.uki, bootLoader: parts.bootLoader, enrol}, work, disk));
+  await withStep(progress, 'disk', () =>
+    buildDisk(context, {version, image, uki: parts.uki, bootLoader: parts.bootLoader, enrol}, work, disk),
+  );
   const artefacts: Partial<Record<ArtefactName, Artefact>> = await withStep(
     progress,
     'formats, each read again',
-    () => exportDisk(recipe.export.formats, {disk, folder: out, name, release: {version, rootHash: image.rootHash}, signal: request.signal}),
-    made => Object.entries(made).map(([what, {size}]) => `${what} ${megabytes(size)}`).join(', '),
+    () =>
+      exportDisk(recipe.export.formats, {
+        disk,
+        folder: out,
+        name,
+        release: {version, rootHash: image.rootHash},
+        signal: request.signal,
+      }),
+    made =>
+      Object.entries(made)
+        .map(([what, {size}]) => `${what} ${megabytes(size)}`)
+        .join(', '),
   );
   await withStep(progress, 'bills of materials', async () => {
     const [spdx, cyclonedx] = [`${name}.spdx.json`, `${name}.cdx.json`];
-    await writeBills(context, {version, rootHash: image.rootHash, agents: parts.agents}, join(out, spdx), join(out, cyclonedx));
+    await writeBills(
+      context,
+      {version, rootHash: image.rootHash, agents: parts.agents},
+      join(out, spdx),
+      join(out, cyclonedx),
+    );
     await copyFile(parts.bootLoader, join(out, 'systemd-bootx64.efi'));
     artefacts['sbom.spdx'] = await describeFile(out, spdx);
     artefacts['sbom.cdx'] = await describeFile(out, cyclonedx);
@@ -143,7 +193,12 @@ async function build(request: BuildRequest, context: BuildContext, work: string,
   });
   if (release) artefacts['disk.zst'] = await compress(request, context, disk, out, artefacts.disk?.sha256);
   if (request.budget !== undefined) {
-    const costs = {qcow2: artefacts.qcow2?.size, compressed: artefacts['disk.zst']?.size, usr: image.bytes, uki: (await stat(parts.uki)).size};
+    const costs = {
+      qcow2: artefacts.qcow2?.size,
+      compressed: artefacts['disk.zst']?.size,
+      usr: image.bytes,
+      uki: (await stat(parts.uki)).size,
+    };
     checkBudget(request.budget, {...costs, initrd: (await stat(parts.initrd)).size});
   }
   if (parts.signatures !== undefined) await writeSecureBootVars(context, parts.signatures, work, out);
@@ -151,7 +206,16 @@ async function build(request: BuildRequest, context: BuildContext, work: string,
   const {lock, locked, inputs} = request;
   const {sizes, signatures, kernel} = parts;
   return publishImage(request.images, out, {
-    recipe, lock, locked, version, inputs, sizes, artefacts, signatures, rootHash: image.rootHash, kernel: kernel.version,
+    recipe,
+    lock,
+    locked,
+    version,
+    inputs,
+    sizes,
+    artefacts,
+    signatures,
+    rootHash: image.rootHash,
+    kernel: kernel.version,
   });
 }
 
@@ -161,7 +225,9 @@ async function buildParts(request: BuildRequest, context: BuildContext, work: st
   const base = await withStep(progress, 'base tree', () => buildBaseTree(context, kernel));
   const initrd = await withStep(progress, 'initrd', () => buildInitrd(context, base, kernel));
   const npm = await unpackTarballs(context.cache, join(request.cache, 'npm'), lock.npm, signal);
-  const agents = await withStep(progress, 'agents', () => buildAgents(recipe.provision.agents, request.sources, work, signal));
+  const agents = await withStep(progress, 'agents', () =>
+    buildAgents(recipe.provision.agents, request.sources, work, signal),
+  );
   const sizes = await withStep(progress, '/usr tree', async () => {
     const usr = await buildTree(context, {base, kernel, version, agents, npm}, work);
     return measureTree(context, usr);
@@ -174,14 +240,24 @@ async function buildParts(request: BuildRequest, context: BuildContext, work: st
   );
   await mkdir(join(work, 'signatures'));
   const signatures = await prepareSignatures(signing, work);
-  const uki = await withStep(progress, 'unified kernel image', () => buildUki(context, {kernel, initrd, rootHash: image.rootHash, signing}, work));
+  const uki = await withStep(progress, 'unified kernel image', () =>
+    buildUki(context, {kernel, initrd, rootHash: image.rootHash, signing}, work),
+  );
   const bootLoader = await buildBootLoader(context, signing, work);
   return {kernel, initrd, agents, image, sizes, uki, bootLoader, signatures};
 }
 
-async function compress(request: BuildRequest, context: BuildContext, disk: string, out: string, sha256: string | undefined): Promise<Artefact> {
+async function compress(
+  request: BuildRequest,
+  context: BuildContext,
+  disk: string,
+  out: string,
+  sha256: string | undefined,
+): Promise<Artefact> {
   if (sha256 === undefined) {
-    throw new ImageError('recipe-invalid', 'a release needs the raw disk', {remedy: 'add raw to export.formats in the recipe'});
+    throw new ImageError('recipe-invalid', 'a release needs the raw disk', {
+      remedy: 'add raw to export.formats in the recipe',
+    });
   }
   const file = `${request.recipe.name}-${request.version}.raw.zst`;
   return withStep(

@@ -30,13 +30,18 @@ export async function prunableCache(cache: string, keep: number): Promise<string
 }
 
 /** Names beyond the `keep` last used of each kind: entries are called KIND-HASH. Pure; sorted by name. */
-export function chooseOld(entries: readonly {readonly name: string; readonly used: number}[], keep: number): string[] {
+export function chooseOld(
+  entries: readonly {readonly name: string; readonly used: number}[],
+  keep: number,
+): string[] {
   const kinds = new Map<string, {readonly name: string; readonly used: number}[]>();
   for (const entry of entries) {
     const kind = entry.name.replace(/-[0-9a-f]+$/, '');
     kinds.set(kind, [...(kinds.get(kind) ?? []), entry]);
   }
-  const old = [...kinds.values()].flatMap(same => same.toSorted((a, b) => b.used - a.used || (a.name < b.name ? -1 : 1)).slice(keep));
+  const old = [...kinds.values()].flatMap(same =>
+    same.toSorted((a, b) => b.used - a.used || (a.name < b.name ? -1 : 1)).slice(keep),
+  );
   return old.map(({name}) => name).sort();
 }
 

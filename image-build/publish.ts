@@ -35,7 +35,11 @@ export interface Product {
 }
 
 /** Completes `out`, which holds the artefacts, and makes it the current image of `images`. Returns its new path. */
-export async function publishImage(images: string, out: string, product: Product): Promise<{folder: string; manifest: ImageManifest}> {
+export async function publishImage(
+  images: string,
+  out: string,
+  product: Product,
+): Promise<{folder: string; manifest: ImageManifest}> {
   const {recipe, version, rootHash} = product;
   const lockText = serializeLock(product.lock);
   const manifest: ImageManifest = {
@@ -55,7 +59,8 @@ export async function publishImage(images: string, out: string, product: Product
   await writeFile(join(out, sideFiles.recipe), json(recipe));
   await writeFile(join(out, sideFiles.inputs), json(product.inputs));
   await writeFile(join(out, sideFiles.sizes), json(product.sizes));
-  if (product.signatures !== undefined) await cp(product.signatures, join(out, sideFiles.signatures), {recursive: true});
+  if (product.signatures !== undefined)
+    await cp(product.signatures, join(out, sideFiles.signatures), {recursive: true});
   await writeFileAtomic(join(out, sideFiles.manifest), json(manifest), 0o644);
 
   const folder = join(images, `${version}-${rootHash.slice(0, 12)}`);

@@ -25,7 +25,11 @@ export interface SignatureFiles {
 }
 
 export function signatureFiles(folder: string): SignatureFiles {
-  return {uki: join(folder, 'uki.sig'), bootLoader: join(folder, 'boot-loader.sig'), pcrPolicies: join(folder, 'pcrsig.json')};
+  return {
+    uki: join(folder, 'uki.sig'),
+    bootLoader: join(folder, 'boot-loader.sig'),
+    pcrPolicies: join(folder, 'pcrsig.json'),
+  };
 }
 
 /** Paths of the public files of a key set that an image or a firmware store is made with. */
@@ -44,7 +48,10 @@ export function publicKeyFiles(keys: KeySet): string[] {
 export async function checkSigning(signing: Signing): Promise<void> {
   if (signing.kind === 'keys') await loadKeys(signing.folder);
   if (signing.kind !== 'attach') return;
-  const wanted = [...Object.values(signatureFiles(signing.folder)), ...publicKeyFiles(keySetPaths(signing.folder))];
+  const wanted = [
+    ...Object.values(signatureFiles(signing.folder)),
+    ...publicKeyFiles(keySetPaths(signing.folder)),
+  ];
   for (const path of wanted) {
     if ((await stat(path).catch(() => undefined))?.isFile()) continue;
     throw new ImageError('signatures-invalid', `${path} is missing`, {

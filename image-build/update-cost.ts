@@ -27,5 +27,7 @@ async function readLeaves(tree: ByteSource): Promise<string[]> {
   const [lowest] = levels;
   if (lowest === undefined) return [];
   const bytes = Buffer.from(await tree.read(lowest.offset, dataBlocks * DIGEST));
-  return Array.from({length: dataBlocks}, (_, index) => bytes.toString('latin1', index * DIGEST, (index + 1) * DIGEST));
+  return Array.from({length: dataBlocks}, (_, index) =>
+    bytes.toString('latin1', index * DIGEST, (index + 1) * DIGEST),
+  );
 }

@@ -76,12 +76,24 @@ async function compareDisk(disk: string, path: string, signal: AbortSignal): Pro
   }
 }
 
-async function compareTrees({toolsRoot, work, signal}: Comparison, mine: string, fresh: string): Promise<string[]> {
+async function compareTrees(
+  {toolsRoot, work, signal}: Comparison,
+  mine: string,
+  fresh: string,
+): Promise<string[]> {
   const folders = {image: join(work, 'image'), rebuilt: join(work, 'rebuilt')};
-  for (const [file, folder] of [[mine, folders.image], [fresh, folders.rebuilt]] as const) {
+  for (const [file, folder] of [
+    [mine, folders.image],
+    [fresh, folders.rebuilt],
+  ] as const) {
     await mkdir(folder);
     const binds = {[join(file, '..')]: '/image', [folder]: '/build'};
-    const argv = ['fsck.erofs', '--extract=/build/usr', '--preserve', `/image/${file.split('/').at(-1) ?? ''}`];
+    const argv = [
+      'fsck.erofs',
+      '--extract=/build/usr',
+      '--preserve',
+      `/image/${file.split('/').at(-1) ?? ''}`,
+    ];
     await execInRoot({root: toolsRoot, binds, argv, timeoutMs: EXTRACT_TIMEOUT_MS, signal});
   }
   const files = await differingFiles(join(folders.image, 'usr'), join(folders.rebuilt, 'usr'));

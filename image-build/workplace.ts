@@ -6,7 +6,10 @@ import {systemErrorCode} from '../services/common/errors.ts';
 const PREFIX = '.build-';
 
 /** Runs `task` with a new empty folder below `parent`, named for this process, and removes it afterwards. */
-export async function withWorkFolder<Result>(parent: string, task: (folder: string) => Promise<Result>): Promise<Result> {
+export async function withWorkFolder<Result>(
+  parent: string,
+  task: (folder: string) => Promise<Result>,
+): Promise<Result> {
   await mkdir(parent, {recursive: true, mode: 0o700});
   await removeAbandoned(parent);
   const folder = await mkdtemp(join(parent, `${PREFIX}${process.pid}-`));

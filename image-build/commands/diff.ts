@@ -3,7 +3,13 @@ import {join} from 'node:path';
 import {readFile} from 'node:fs/promises';
 import type {Command} from '../../services/common/command.ts';
 import {resolvePaths} from '../../services/common/paths.ts';
-import {diffManifests, diffPackages, renderManifestDiff, renderPackageDiff, type PackageEntry} from '../contents/diff.ts';
+import {
+  diffManifests,
+  diffPackages,
+  renderManifestDiff,
+  renderPackageDiff,
+  type PackageEntry,
+} from '../contents/diff.ts';
 import {megabytes} from '../contents/sizes.ts';
 import {openFileSource} from '../formats/file-source.ts';
 import {parsePe} from '../formats/pe.ts';
@@ -16,7 +22,8 @@ import {printResult} from './output.ts';
 
 export const diffCommand: Command = {
   name: 'image diff',
-  summary: 'show what changed between two images: packages, sizes, kernel, UKI, and what an update has to fetch',
+  summary:
+    'show what changed between two images: packages, sizes, kernel, UKI, and what an update has to fetch',
   usage: 'OLD NEW',
   arguments: {min: 2, max: 2},
   flags: [outputFlag],
@@ -28,12 +35,17 @@ export const diffCommand: Command = {
     ];
     const manifest = diffManifests(before.manifest, after.manifest);
     const packages = diffPackages(await listPackages(before), await listPackages(after));
-    const npm = diffLocks(await readLock(before), await readLock(after)).filter(({set}) => set === 'npm' || set === 'tools');
+    const npm = diffLocks(await readLock(before), await readLock(after)).filter(
+      ({set}) => set === 'npm' || set === 'tools',
+    );
     const uki = await diffSections(before, after);
     const update = await compareTrees(before, after);
     printResult(context, input, {manifest, packages, others: npm, uki, update}, () => [
       ...renderManifestDiff(manifest),
-      ...uki.map(one => `UKI section ${one.name}: ${one.before ?? 0} -> ${one.after ?? 0} bytes${one.before === one.after ? ', other content' : ''}`),
+      ...uki.map(
+        one =>
+          `UKI section ${one.name}: ${one.before ?? 0} -> ${one.after ?? 0} bytes${one.before === one.after ? ', other content' : ''}`,
+      ),
       ...renderPackageDiff(packages),
       ...renderChanges(npm),
       `update: ${update.unknown} of ${update.blocks} blocks of /usr are new, ${megabytes(update.bytes)} uncompressed`,
@@ -45,7 +57,11 @@ export const diffCommand: Command = {
 async function listPackages(image: Image): Promise<PackageEntry[]> {
   const sizes = new Map((await readSizes(image)).map(({name, size}) => [name, size]));
   const lock = await readLock(image);
-  return [...lock.image, ...lock.kernel].map(({name, version}) => ({name, version, size: sizes.get(name) ?? 0}));
+  return [...lock.image, ...lock.kernel].map(({name, version}) => ({
+    name,
+    version,
+    size: sizes.get(name) ?? 0,
+  }));
 }
 
 interface SectionChange {
@@ -56,7 +72,8 @@ interface SectionChange {
 }
 
 async function diffSections(before: Image, after: Image): Promise<SectionChange[]> {
-  const sections = async (image: Image) => readUki(parsePe(await readFile(await artefactPath(image, 'uki')))).base;
+  const sections = async (image: Image) =>
+    readUki(parsePe(await readFile(await artefactPath(image, 'uki')))).base;
   const [old, fresh] = [await sections(before), await sections(after)];
   return [...new Set([...old.keys(), ...fresh.keys()])].flatMap((name): SectionChange[] => {
     const [a, b] = [old.get(name), fresh.get(name)];

@@ -10,7 +10,8 @@ import {printResult, table} from './output.ts';
 
 export const inspectCommand: Command = {
   name: 'image inspect',
-  summary: 'show what is in an image and check it: hashes, partitions, /usr against its root hash, signatures',
+  summary:
+    'show what is in an image and check it: hashes, partitions, /usr against its root hash, signatures',
   usage: '[IMAGE]',
   arguments: {min: 0, max: 1},
   flags: [{name: 'sizes', type: 'boolean', summary: 'bytes by package instead, largest first'}, outputFlag],
@@ -23,7 +24,9 @@ export const inspectCommand: Command = {
       return 0;
     }
     const inspection = await inspectImage(image, context.signal);
-    printResult(context, input, {folder: image.folder, manifest: image.manifest, ...inspection}, () => render(image, inspection));
+    printResult(context, input, {folder: image.folder, manifest: image.manifest, ...inspection}, () =>
+      render(image, inspection),
+    );
     return inspection.problems.length === 0 ? 0 : 1;
   },
 };
@@ -42,18 +45,30 @@ function render({folder, manifest}: Image, inspection: Inspection): string[] {
       ['UKI', describe(signatures.uki)],
     ]),
     '',
-    ...table(Object.entries(manifest.artefacts).map(([name, {file, size, sha256}]) => [name, megabytes(size), sha256.slice(0, 16), file])),
+    ...table(
+      Object.entries(manifest.artefacts).map(([name, {file, size, sha256}]) => [
+        name,
+        megabytes(size),
+        sha256.slice(0, 16),
+        file,
+      ]),
+    ),
     '',
     ...table(partitions.map(one => [String(one.number), one.kind, one.label, megabytes(one.size), one.uuid])),
     '',
     ...table(uki.sections.map(one => [one.name, `${one.size} bytes`])),
     '',
-    ...(problems.length === 0 ? ['checked: every file has its hash, /usr hangs from the root hash'] : problems.map(one => `problem: ${one}`)),
+    ...(problems.length === 0
+      ? ['checked: every file has its hash, /usr hangs from the root hash']
+      : problems.map(one => `problem: ${one}`)),
   ];
 }
 
 function describe({state, certificate}: SignatureState): string {
   if (state === 'unsigned') return 'not signed';
-  const by = certificate === undefined ? 'by a certificate that is not in the image folder' : `by certificate ${certificate.slice(0, 16)}…`;
+  const by =
+    certificate === undefined
+      ? 'by a certificate that is not in the image folder'
+      : `by certificate ${certificate.slice(0, 16)}…`;
   return state === 'fits' ? `signed ${by}` : `signed ${by}, BUT FOR OTHER BYTES`;
 }

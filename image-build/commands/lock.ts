@@ -1,7 +1,12 @@
 /** `hawser image lock`: resolves the recipe, or compares locks. */
 import {readFile} from 'node:fs/promises';
 import {resolve} from 'node:path';
-import {flagBoolean, type Command, type CommandContext, type CommandInput} from '../../services/common/command.ts';
+import {
+  flagBoolean,
+  type Command,
+  type CommandContext,
+  type CommandInput,
+} from '../../services/common/command.ts';
 import {writeFileAtomic} from '../../services/common/fs-atomic.ts';
 import {parseJson} from '../../services/common/parse.ts';
 import {withStep} from '../../services/common/progress.ts';
@@ -18,7 +23,11 @@ export const lockCommand: Command = {
   arguments: {min: 0, max: 2},
   flags: [
     ...recipeFlags,
-    {name: 'diff', type: 'boolean', summary: 'only print what would change; with OLD and NEW, what differs between two lock files'},
+    {
+      name: 'diff',
+      type: 'boolean',
+      summary: 'only print what would change; with OLD and NEW, what differs between two lock files',
+    },
   ],
   run: async (context, input) => {
     const [before, after] = input.args;
@@ -28,7 +37,8 @@ export const lockCommand: Command = {
 };
 
 async function compareLocks(context: CommandContext, before: string, after: string): Promise<number> {
-  const read = async (path: string) => parseJson(Lock, await readFile(resolve(context.cwd, path), 'utf8'), path);
+  const read = async (path: string) =>
+    parseJson(Lock, await readFile(resolve(context.cwd, path), 'utf8'), path);
   for (const line of renderChanges(diffLocks(await read(before), await read(after)))) context.print(line);
   return 0;
 }
@@ -39,7 +49,9 @@ async function lockRecipe(context: CommandContext, input: CommandInput): Promise
   const mirrors = await machineMirrors(input);
   const epoch = Math.floor(Date.now() / 86_400_000) * 86_400;
   const old = await loadLock(paths.lock).catch(() => undefined);
-  const fresh = await withStep(context.progress, 'resolving packages', () => resolveLock(recipe, mirrors, epoch, context.signal));
+  const fresh = await withStep(context.progress, 'resolving packages', () =>
+    resolveLock(recipe, mirrors, epoch, context.signal),
+  );
   const changes = old === undefined ? [] : diffLocks(old, fresh);
   for (const line of renderChanges(changes)) context.print(line);
   if (flagBoolean(input.flags, 'diff')) return 0;
@@ -48,6 +60,8 @@ async function lockRecipe(context: CommandContext, input: CommandInput): Promise
     return 0;
   }
   await writeFileAtomic(paths.lock, serializeLock(fresh), 0o644);
-  context.print(`wrote ${paths.lock}: ${fresh.image.length} packages in the image, ${fresh.tools.length} in its tools`);
+  context.print(
+    `wrote ${paths.lock}: ${fresh.image.length} packages in the image, ${fresh.tools.length} in its tools`,
+  );
   return 0;
 }

@@ -23,14 +23,28 @@ export const lsCommand: Command = {
       const folder = join(images, name);
       const built = (await stat(folder)).mtime.toISOString().slice(0, 19).replace('T', ' ');
       const {bytes} = await measureUsage([folder]);
-      rows.push({name, current: (await realpath(folder)) === current, built, bytes, ...(await describe(folder))});
+      rows.push({
+        name,
+        current: (await realpath(folder)) === current,
+        built,
+        bytes,
+        ...(await describe(folder)),
+      });
     }
     printResult(context, input, rows, () =>
       rows.length === 0
         ? ['there is no image yet: make one with "hawser image build"']
         : table([
             ['', 'NAME', 'VERSION', 'SIGNED', 'LOCKED', 'BUILT (UTC)', 'ON DISK'],
-            ...rows.map(row => [row.current ? '*' : '', row.name, row.version, row.signed, row.locked, row.built, megabytes(row.bytes)]),
+            ...rows.map(row => [
+              row.current ? '*' : '',
+              row.name,
+              row.version,
+              row.signed,
+              row.locked,
+              row.built,
+              megabytes(row.bytes),
+            ]),
           ]),
     );
     return 0;

@@ -18,7 +18,11 @@ export const pruneCommand: Command = {
   arguments: {min: 0, max: 0},
   flags: [
     {name: 'yes', short: 'y', type: 'boolean', summary: 'really remove; without it, only say what would be'},
-    {name: 'cache', type: 'boolean', summary: 'also cached roots and build steps that were not used last; not while a build runs'},
+    {
+      name: 'cache',
+      type: 'boolean',
+      summary: 'also cached roots and build steps that were not used last; not while a build runs',
+    },
     {name: 'keep', type: 'integer', summary: 'with --cache: how many of each kind stay', default: KEEP},
     outputFlag,
   ],
@@ -28,7 +32,10 @@ export const pruneCommand: Command = {
     const keep = flagInteger(input.flags, 'keep') ?? KEEP;
     if (keep < 0) throw new UsageError('bad-value', '--keep cannot be negative', {remedy: 'give 0 or more'});
     const yes = flagBoolean(input.flags, 'yes');
-    const paths = [...(await prunableImages(images)), ...(flagBoolean(input.flags, 'cache') ? await prunableCache(cache, keep) : [])];
+    const paths = [
+      ...(await prunableImages(images)),
+      ...(flagBoolean(input.flags, 'cache') ? await prunableCache(cache, keep) : []),
+    ];
     const {freed} = await measureUsage(paths);
     if (yes) {
       for (const folder of [images, cache]) paths.push(...(await removeAbandoned(folder)));

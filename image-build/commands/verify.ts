@@ -1,7 +1,12 @@
 /** `hawser image verify`: builds an image again from its own lock and recipe, and compares. */
 import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {flagBoolean, type Command, type CommandContext, type CommandInput} from '../../services/common/command.ts';
+import {
+  flagBoolean,
+  type Command,
+  type CommandContext,
+  type CommandInput,
+} from '../../services/common/command.ts';
 import {sha256} from '../../services/common/hash.ts';
 import {resolvePaths} from '../../services/common/paths.ts';
 import {withStep} from '../../services/common/progress.ts';
@@ -22,12 +27,17 @@ import {printResult, wantsJson} from './output.ts';
 
 export const verifyCommand: Command = {
   name: 'image verify',
-  summary: 'build an image again from its own lock and recipe, put its signatures on, and compare bit for bit',
+  summary:
+    'build an image again from its own lock and recipe, put its signatures on, and compare bit for bit',
   usage: 'IMAGE',
   arguments: {min: 1, max: 1},
   flags: [
     ...recipeFlags,
-    {name: 'fresh', type: 'boolean', summary: 'use no cached build step, only packages and the roots made of them'},
+    {
+      name: 'fresh',
+      type: 'boolean',
+      summary: 'use no cached build step, only packages and the roots made of them',
+    },
     outputFlag,
   ],
   run: async (context, input) => {
@@ -35,8 +45,11 @@ export const verifyCommand: Command = {
     const {home, cache} = resolvePaths(context.env);
     const image = await openImage(imagePath(join(home, 'images'), context.cwd, input.args[0]));
     const otherInputs = await findOtherInputs(context, input, image);
-    for (const name of otherInputs) context.warn(`this checkout differs from what the image was made from: ${name}`);
-    const result = await withWorkFolder(cache, work => rebuildAndCompare(context, input, {image, cache, work}));
+    for (const name of otherInputs)
+      context.warn(`this checkout differs from what the image was made from: ${name}`);
+    const result = await withWorkFolder(cache, work =>
+      rebuildAndCompare(context, input, {image, cache, work}),
+    );
     const {rootHash, same, differences} = result;
     const reproduced = differences.length === 0;
     printResult(context, input, {reproduced, otherInputs, ...result}, () => [
@@ -46,18 +59,29 @@ export const verifyCommand: Command = {
     ]);
     if (reproduced) return 0;
     throw new ImageError('not-reproduced', `${image.folder} was not reproduced`, {
-      remedy: otherInputs.length > 0 ? 'check out the commit that the image was made from, and verify again' : 'trust it only after you know why',
+      remedy:
+        otherInputs.length > 0
+          ? 'check out the commit that the image was made from, and verify again'
+          : 'trust it only after you know why',
     });
   },
 };
 
 /** Names of inputs by which this checkout differs from the one that made the image. */
-async function findOtherInputs(context: CommandContext, input: CommandInput, image: Image): Promise<string[]> {
+async function findOtherInputs(
+  context: CommandContext,
+  input: CommandInput,
+  image: Image,
+): Promise<string[]> {
   const {lock, recipe, inputs} = await readOrigin(image);
   if (sha256(serializeLock(lock)) !== image.manifest.lockSha256) {
-    throw new ImageError('not-an-image', `${join(image.folder, sideFiles.lock)} is not the lock that the manifest names`, {
-      remedy: 'fetch the image again',
-    });
+    throw new ImageError(
+      'not-an-image',
+      `${join(image.folder, sideFiles.lock)} is not the lock that the manifest names`,
+      {
+        remedy: 'fetch the image again',
+      },
+    );
   }
   const here: Inputs = await readInputs({
     recipe,
@@ -73,7 +97,9 @@ async function findOtherInputs(context: CommandContext, input: CommandInput, ima
 }
 
 function signingOf(image: Image): Signing {
-  return image.manifest.signed ? {kind: 'attach', folder: join(image.folder, sideFiles.signatures)} : {kind: 'none'};
+  return image.manifest.signed
+    ? {kind: 'attach', folder: join(image.folder, sideFiles.signatures)}
+    : {kind: 'none'};
 }
 
 interface Place {
@@ -82,7 +108,11 @@ interface Place {
   readonly work: string;
 }
 
-async function rebuildAndCompare(context: CommandContext, input: CommandInput, {image, cache, work}: Place): Promise<Verification> {
+async function rebuildAndCompare(
+  context: CommandContext,
+  input: CommandInput,
+  {image, cache, work}: Place,
+): Promise<Verification> {
   const {lock, recipe, inputs} = await readOrigin(image);
   const {progress, signal} = context;
   const formats = recipe.export.formats.filter(format => format !== 'qcow2');
@@ -110,5 +140,7 @@ async function rebuildAndCompare(context: CommandContext, input: CommandInput, {
   );
   const folder = join(work, 'compare');
   await mkdir(folder);
-  return withStep(progress, 'comparing', () => compareImages({image, rebuilt, toolsRoot, work: folder, signal}));
+  return withStep(progress, 'comparing', () =>
+    compareImages({image, rebuilt, toolsRoot, work: folder, signal}),
+  );
 }

@@ -9,7 +9,9 @@ import {FormatError} from './errors.ts';
 const MAP_TIMEOUT_MS = 60_000;
 const CHUNK = 4 << 20;
 
-const Extents = Type.Array(Type.Object({start: Type.Integer(), length: Type.Integer(), zero: Type.Boolean()}));
+const Extents = Type.Array(
+  Type.Object({start: Type.Integer(), length: Type.Integer(), zero: Type.Boolean()}),
+);
 
 export interface Extent {
   /** Bytes. */
@@ -51,7 +53,10 @@ export async function mapExtents(path: string, signal: AbortSignal | undefined):
   // qemu-img counts in sectors.
   if (size % 512 !== 0) return whole;
   try {
-    const {stdout} = await exec(['qemu-img', 'map', '--output=json', '-f', 'raw', path], {timeoutMs: MAP_TIMEOUT_MS, signal});
+    const {stdout} = await exec(['qemu-img', 'map', '--output=json', '-f', 'raw', path], {
+      timeoutMs: MAP_TIMEOUT_MS,
+      signal,
+    });
     const extents = parseJson(Extents, stdout, 'the output of qemu-img map');
     let end = 0;
     for (const one of extents) {
@@ -68,7 +73,8 @@ export async function mapExtents(path: string, signal: AbortSignal | undefined):
 async function readFully(file: FileHandle, target: Buffer, position: number, path: string): Promise<void> {
   for (let done = 0; done < target.length;) {
     const {bytesRead} = await file.read(target, done, target.length - done, position + done);
-    if (bytesRead === 0) throw new FormatError('truncated', 'a file became shorter while it was read', {context: {path}});
+    if (bytesRead === 0)
+      throw new FormatError('truncated', 'a file became shorter while it was read', {context: {path}});
     done += bytesRead;
   }
 }

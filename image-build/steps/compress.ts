@@ -31,17 +31,32 @@ export async function sha256Unpacked(path: string, signal: AbortSignal): Promise
 }
 
 /** Writes `disk` as `folder/file`, unpacks it again and compares its SHA-256 with `sha256`. */
-export async function compressDisk(context: BuildContext, disk: string, sha256: string, file: string): Promise<Artefact> {
+export async function compressDisk(
+  context: BuildContext,
+  disk: string,
+  sha256: string,
+  file: string,
+): Promise<Artefact> {
   const folder = dirname(disk);
   // -T0 asks for threads, and their number does not change the bytes; --single-thread would.
   await execInRoot({
     root: context.toolsRoot,
     binds: {[folder]: '/out'},
-    argv: ['zstd', '-q', `-${LEVEL}`, `--long=${WINDOW_LOG}`, '-T0', `/out/${basename(disk)}`, '-o', `/out/${file}`],
+    argv: [
+      'zstd',
+      '-q',
+      `-${LEVEL}`,
+      `--long=${WINDOW_LOG}`,
+      '-T0',
+      `/out/${basename(disk)}`,
+      '-o',
+      `/out/${file}`,
+    ],
     timeoutMs: TIMEOUT_MS,
     signal: context.signal,
   });
   const path = join(folder, file);
-  if ((await sha256Unpacked(path, context.signal)) !== sha256) throw new ImageError('step-failed', `${file} does not unpack to the disk that it was made from`);
+  if ((await sha256Unpacked(path, context.signal)) !== sha256)
+    throw new ImageError('step-failed', `${file} does not unpack to the disk that it was made from`);
   return {file, size: (await stat(path)).size, sha256: await sha256File(path)};
 }

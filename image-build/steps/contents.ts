@@ -19,7 +19,12 @@ export interface BillInput {
 }
 
 /** Writes the SPDX and the CycloneDX document. */
-export async function writeBills(context: BuildContext, input: BillInput, spdx: string, cyclonedx: string): Promise<void> {
+export async function writeBills(
+  context: BuildContext,
+  input: BillInput,
+  spdx: string,
+  cyclonedx: string,
+): Promise<void> {
   const {lock, imageRoot, recipe} = context;
   const own: OwnPart[] = [];
   for (const [name, bundle] of Object.entries(input.agents)) {
@@ -37,7 +42,10 @@ export async function writeBills(context: BuildContext, input: BillInput, spdx: 
       status: parseDeb822(await readFile(join(imageRoot, 'var/lib/dpkg/status'), 'utf8')),
       npm: lock.npm,
       own,
-      copyright: await copyrights(imageRoot, debs.map(({name}) => name)),
+      copyright: await copyrights(
+        imageRoot,
+        debs.map(({name}) => name),
+      ),
     }),
   };
   await writeFile(spdx, writeSpdx(image, 'hawser-image-build'));
@@ -47,7 +55,9 @@ export async function writeBills(context: BuildContext, input: BillInput, spdx: 
 async function copyrights(root: string, names: readonly string[]): Promise<Map<string, string>> {
   const texts = new Map<string, string>();
   for (const name of names) {
-    const text = await readFile(join(root, 'usr/share/doc', name, 'copyright'), 'utf8').catch(() => undefined);
+    const text = await readFile(join(root, 'usr/share/doc', name, 'copyright'), 'utf8').catch(
+      () => undefined,
+    );
     if (text !== undefined) texts.set(name, text);
   }
   return texts;
@@ -73,13 +83,17 @@ export async function measureTree(context: BuildContext, usr: string): Promise<P
 
 async function packageFiles(context: BuildContext): Promise<Map<string, string[]>> {
   const folder = join(context.imageRoot, 'var/lib/dpkg/info');
-  const moved = new Map(Object.entries(context.recipe.build.move).map(([from, to]) => [`/${from}`, `/${to}`]));
+  const moved = new Map(
+    Object.entries(context.recipe.build.move).map(([from, to]) => [`/${from}`, `/${to}`]),
+  );
   const lists = new Map<string, string[]>();
   for (const entry of await readdir(folder)) {
     if (!entry.endsWith('.list')) continue;
     const paths = parseFileList(await readFile(join(folder, entry), 'utf8'));
     // Where the build put them: the image's /etc lies in /usr, and the recipe may move files.
-    const placed = paths.map(path => moved.get(path) ?? (path.startsWith('/etc/') ? `/usr/share/hawser${path}` : path));
+    const placed = paths.map(
+      path => moved.get(path) ?? (path.startsWith('/etc/') ? `/usr/share/hawser${path}` : path),
+    );
     lists.set(entry.slice(0, -'.list'.length).replace(/:[a-z0-9]+$/, ''), placed);
   }
   return lists;

@@ -1,7 +1,13 @@
 /** The GPT disk, by systemd-repart without any privileged kernel feature. */
 import {copyFile, lutimes, mkdir, writeFile} from 'node:fs/promises';
 import {basename, dirname, join} from 'node:path';
-import {emptySlotLabel, slotLabel, slotPartitionUuids, slotTreeLabel, ukiFileName} from '../../services/common/contracts/slots.ts';
+import {
+  emptySlotLabel,
+  slotLabel,
+  slotPartitionUuids,
+  slotTreeLabel,
+  ukiFileName,
+} from '../../services/common/contracts/slots.ts';
 import {runTool, type BuildContext} from './context.ts';
 import {walk} from './walk.ts';
 import {slotBytes, treeBytes, type UsrImage} from './usr-image.ts';
@@ -23,7 +29,12 @@ export interface DiskInput {
 }
 
 /** Writes the disk (sparse) to `target`; everything that goes on it lies below `work`. */
-export async function buildDisk(context: BuildContext, input: DiskInput, work: string, target: string): Promise<void> {
+export async function buildDisk(
+  context: BuildContext,
+  input: DiskInput,
+  work: string,
+  target: string,
+): Promise<void> {
   await writeEsp(context, input, join(work, 'esp'));
   const definitions = join(work, 'repart.d');
   await mkdir(definitions);
@@ -31,8 +42,22 @@ export async function buildDisk(context: BuildContext, input: DiskInput, work: s
   const fixed = (bytes: number) => [`SizeMinBytes=${bytes}`, `SizeMaxBytes=${bytes}`];
   const partitions: Record<string, readonly string[]> = {
     '10-esp': ['Type=esp', 'Label=ESP', 'Format=vfat', 'CopyFiles=/build/esp:/', ...fixed(ESP_BYTES)],
-    '20-usr-a': ['Type=usr', `Label=${slotLabel(input.version)}`, `UUID=${uuids.data}`, 'CopyBlocks=/build/usr.erofs', 'ReadOnly=yes', ...fixed(slotBytes)],
-    '21-tree-a': ['Type=usr-verity', `Label=${slotTreeLabel(input.version)}`, `UUID=${uuids.tree}`, 'CopyBlocks=/build/usr.verity', 'ReadOnly=yes', ...fixed(treeBytes)],
+    '20-usr-a': [
+      'Type=usr',
+      `Label=${slotLabel(input.version)}`,
+      `UUID=${uuids.data}`,
+      'CopyBlocks=/build/usr.erofs',
+      'ReadOnly=yes',
+      ...fixed(slotBytes),
+    ],
+    '21-tree-a': [
+      'Type=usr-verity',
+      `Label=${slotTreeLabel(input.version)}`,
+      `UUID=${uuids.tree}`,
+      'CopyBlocks=/build/usr.verity',
+      'ReadOnly=yes',
+      ...fixed(treeBytes),
+    ],
     '30-usr-b': ['Type=usr', `Label=${emptySlotLabel}`, 'ReadOnly=yes', ...fixed(slotBytes)],
     '31-tree-b': ['Type=usr-verity', `Label=${emptySlotLabel}`, 'ReadOnly=yes', ...fixed(treeBytes)],
   };
@@ -56,7 +81,8 @@ export async function buildDisk(context: BuildContext, input: DiskInput, work: s
 }
 
 async function writeEsp(context: BuildContext, input: DiskInput, esp: string): Promise<void> {
-  for (const folder of ['EFI/BOOT', 'EFI/systemd', 'EFI/Linux', 'loader']) await mkdir(join(esp, folder), {recursive: true});
+  for (const folder of ['EFI/BOOT', 'EFI/systemd', 'EFI/Linux', 'loader'])
+    await mkdir(join(esp, folder), {recursive: true});
   await copyFile(input.bootLoader, join(esp, 'EFI/BOOT/BOOTX64.EFI'));
   await copyFile(input.bootLoader, join(esp, 'EFI/systemd/systemd-bootx64.efi'));
   await copyFile(input.uki, join(esp, 'EFI/Linux', ukiFileName(input.version, 3)));
@@ -65,7 +91,8 @@ async function writeEsp(context: BuildContext, input: DiskInput, esp: string): P
   if (input.enrol !== undefined) {
     const auto = join(esp, 'loader/keys/auto');
     await mkdir(auto, {recursive: true});
-    for (const name of ['PK.auth', 'KEK.auth', 'db.auth']) await copyFile(join(input.enrol, name), join(auto, name));
+    for (const name of ['PK.auth', 'KEK.auth', 'db.auth'])
+      await copyFile(join(input.enrol, name), join(auto, name));
   }
   // FAT keeps the sources' times; without this two builds differ in eight bytes.
   const {epoch} = context.lock;

@@ -8,7 +8,10 @@ import {writeQcow2} from '../formats/exporters/qcow2.ts';
  * Artefacts by name. Every exporter reads again what it wrote; they run at the same time, since one waits for
  * qemu-img while another hashes. Throws FormatError; whoever made the folder removes it then.
  */
-export async function exportDisk(formats: readonly string[], request: ExportRequest): Promise<Partial<Record<ArtefactName, Artefact>>> {
+export async function exportDisk(
+  formats: readonly string[],
+  request: ExportRequest,
+): Promise<Partial<Record<ArtefactName, Artefact>>> {
   // All names are looked up before anything is written.
   const chosen = formats.map(exporterFor);
   const stop = new AbortController();

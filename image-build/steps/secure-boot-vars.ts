@@ -9,13 +9,23 @@ import {runTool, type BuildContext} from './context.ts';
 const template = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 
 /** Writes `out/ovmf-vars-secboot.fd` from the certificates in `keys`; returns false on a machine without OVMF, whose VMs could not use it. */
-export async function writeSecureBootVars(context: BuildContext, keys: string, work: string, out: string): Promise<boolean> {
+export async function writeSecureBootVars(
+  context: BuildContext,
+  keys: string,
+  work: string,
+  out: string,
+): Promise<boolean> {
   if (!(await stat(template).catch(() => undefined))) return false;
   await copyFile(template, join(work, 'vars-template.fd'));
   const owner = (await readFile(keySetPaths(keys).owner, 'utf8')).trim();
   await runTool(
     context,
-    ovmfVarsCommand({template: '/build/vars-template.fd', output: '/out/ovmf-vars-secboot.fd', owner, keys: keySetPaths('/keys')}),
+    ovmfVarsCommand({
+      template: '/build/vars-template.fd',
+      output: '/out/ovmf-vars-secboot.fd',
+      owner,
+      keys: keySetPaths('/keys'),
+    }),
     {[work]: '/build', [keys]: '/keys', [out]: '/out'},
   );
   return true;

@@ -11,7 +11,12 @@ import {runTool, type BuildContext} from './context.ts';
 import type {Kernel} from './kernel.ts';
 
 /** PCR 11 policies cover these boot phases (systemd-pcrphase.service). */
-const phases = ['enter-initrd', 'enter-initrd:leave-initrd', 'enter-initrd:leave-initrd:sysinit', 'enter-initrd:leave-initrd:sysinit:ready'];
+const phases = [
+  'enter-initrd',
+  'enter-initrd:leave-initrd',
+  'enter-initrd:leave-initrd:sysinit',
+  'enter-initrd:leave-initrd:sysinit:ready',
+];
 
 export interface UkiInput {
   readonly kernel: Kernel;
@@ -26,7 +31,10 @@ export async function buildUki(context: BuildContext, input: UkiInput, work: str
   await copyFile(join(input.kernel.folder, 'vmlinuz'), join(work, 'vmlinuz'));
   await copyFile(input.initrd, join(work, 'initrd'));
   await copyFile(join(work, 'usr/lib/os-release'), join(work, 'os-release'));
-  await writeFile(join(work, 'cmdline'), [`usrhash=${input.rootHash}`, ...context.recipe.build.commandLine].join(' '));
+  await writeFile(
+    join(work, 'cmdline'),
+    [`usrhash=${input.rootHash}`, ...context.recipe.build.commandLine].join(' '),
+  );
   const build = (output: string, ...options: readonly string[]) =>
     runTool(
       context,
@@ -51,18 +59,37 @@ export async function buildUki(context: BuildContext, input: UkiInput, work: str
   }
   const signatures = signatureFiles(signaturesFolder(work));
   if (signing.kind === 'keys') {
-    const policies = [`--pcr-private-key=/keys/pcr.key`, '--pcr-public-key=/keys/pcr.pub', '--pcr-banks=sha256', `--phases=${phases.join(' ')}`];
+    const policies = [
+      `--pcr-private-key=/keys/pcr.key`,
+      '--pcr-public-key=/keys/pcr.pub',
+      '--pcr-banks=sha256',
+      `--phases=${phases.join(' ')}`,
+    ];
     await build('uki-policies.efi', ...policies);
     await writeFile(signatures.pcrPolicies, pcrPolicies(await readFile(join(work, 'uki-policies.efi'))));
   }
   // ukify puts a section that it is given elsewhere than one that it makes: so it is given the section also by
   // the build that just made it, and a later build with the published section writes the same bytes.
-  await build('uki-unsigned.efi', '--pcrpkey=/keys/pcr.pub', '--section=.pcrsig:@/build/signatures/pcrsig.json');
-  return sign(context, {program: unsigned, output: join(work, 'uki.efi'), signature: signatures.uki, signing, work});
+  await build(
+    'uki-unsigned.efi',
+    '--pcrpkey=/keys/pcr.pub',
+    '--section=.pcrsig:@/build/signatures/pcrsig.json',
+  );
+  return sign(context, {
+    program: unsigned,
+    output: join(work, 'uki.efi'),
+    signature: signatures.uki,
+    signing,
+    work,
+  });
 }
 
 /** Writes `work/boot-loader.efi`: systemd-boot, signed as `signing` says. */
-export async function buildBootLoader(context: BuildContext, signing: Signing, work: string): Promise<string> {
+export async function buildBootLoader(
+  context: BuildContext,
+  signing: Signing,
+  work: string,
+): Promise<string> {
   const unsigned = join(work, 'boot-loader-unsigned.efi');
   await copyFile(join(context.toolsRoot, '/usr/lib/systemd/boot/efi/systemd-bootx64.efi'), unsigned);
   if (signing.kind === 'none') return unsigned;
@@ -109,13 +136,23 @@ async function sign(context: BuildContext, request: SignRequest): Promise<string
   const inside = (path: string) => `/build/${basename(path)}`;
   await runTool(
     context,
-    ['/usr/lib/systemd/systemd-sbsign', 'sign', '--private-key=/keys/db.key', '--certificate=/keys/db.crt', `--output=${inside(output)}`, inside(program)],
+    [
+      '/usr/lib/systemd/systemd-sbsign',
+      'sign',
+      '--private-key=/keys/db.key',
+      '--certificate=/keys/db.crt',
+      `--output=${inside(output)}`,
+      inside(program),
+    ],
     {[work]: '/build', [signing.folder]: '/keys'},
   );
   const signed = await readFile(output);
   const detached = detachSignature(signed);
   if (!signed.equals(attachSignature(await readFile(program), detached.signature))) {
-    throw new ImageError('step-failed', `the signature of ${basename(output)} does not go back on the image that was signed`);
+    throw new ImageError(
+      'step-failed',
+      `the signature of ${basename(output)} does not go back on the image that was signed`,
+    );
   }
   await writeFile(signature, detached.signature);
   return output;

@@ -21,19 +21,33 @@ export async function buildUsrImage(context: BuildContext, work: string): Promis
   const binds = {[work]: '/build'};
   const {epoch, seed} = context.lock;
   // Stored plain: an update then shares all blocks that did not change (D4), and no boot decompresses anything.
-  await runTool(context, ['mkfs.erofs', '--quiet', `-T${epoch}`, `-U${seed}`, '-x-1', '/build/usr.erofs', '/build/usr'], binds);
+  await runTool(
+    context,
+    ['mkfs.erofs', '--quiet', `-T${epoch}`, `-U${seed}`, '-x-1', '/build/usr.erofs', '/build/usr'],
+    binds,
+  );
   const usr = join(work, 'usr.erofs');
   const {size} = await stat(usr);
   const bytes = Math.ceil(size / 4096) * 4096;
   if (bytes > slotBytes) {
-    throw new ImageError('over-budget', `/usr needs ${bytes} bytes, its slot has ${slotBytes}`, {remedy: 'take packages out of the recipe'});
+    throw new ImageError('over-budget', `/usr needs ${bytes} bytes, its slot has ${slotBytes}`, {
+      remedy: 'take packages out of the recipe',
+    });
   }
   await pad(usr, bytes);
   // One salt for all releases: the same block then has the same leaf hash in each of them (D4).
   const salt = sha256(`hawser verity salt\0${seed}`);
   await runTool(
     context,
-    ['veritysetup', 'format', `--salt=${salt}`, `--uuid=${seed}`, '--root-hash-file=/build/roothash', '/build/usr.erofs', '/build/usr.verity'],
+    [
+      'veritysetup',
+      'format',
+      `--salt=${salt}`,
+      `--uuid=${seed}`,
+      '--root-hash-file=/build/roothash',
+      '/build/usr.erofs',
+      '/build/usr.verity',
+    ],
     binds,
   );
   const rootHash = (await readFile(join(work, 'roothash'), 'utf8')).trim();

@@ -25,7 +25,8 @@ async function traces(path: string): Promise<string[]> {
   const found: string[] = [];
   for (const pid of (await readdir('/proc')).filter(name => /^\d+$/.test(name))) {
     const commandLine = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (commandLine.includes(path) && Number(pid) !== process.pid) found.push(`process ${pid} ${commandLine.replaceAll('\0', ' ')}`);
+    if (commandLine.includes(path) && Number(pid) !== process.pid)
+      found.push(`process ${pid} ${commandLine.replaceAll('\0', ' ')}`);
   }
   const mounts = await readFile('/proc/self/mountinfo', 'utf8');
   return [...found, ...mounts.split('\n').filter(line => line.includes(path))];
@@ -43,7 +44,11 @@ for (const [moment, sign] of Object.entries(moments)) {
     const home = await temporaryHome(t);
     const cache = await cacheWithoutSteps(t);
     // A group of its own, as a terminal gives a command: ^C goes to all of it.
-    const child = spawn(process.execPath, [main, 'image', 'build', '--unsigned'], {env: environment({home, cache}), detached: true, stdio: ['ignore', 'ignore', 'pipe']});
+    const child = spawn(process.execPath, [main, 'image', 'build', '--unsigned'], {
+      env: environment({home, cache}),
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     const ended = new Promise<number | null>(resolve => child.once('close', code => resolve(code)));
     t.teardown(async () => {
       if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
@@ -71,19 +76,35 @@ for (const [moment, sign] of Object.entries(moments)) {
   });
 }
 
-test.serial('a full disk ends the build with one line that names the remedy, and nothing left behind', async t => {
-  if (!(await haveRoots(t))) return;
-  t.timeout(1_200_000);
-  const home = await temporaryHome(t);
-  await mkdir(join(home, 'small'));
-  const script = `
+test.serial(
+  'a full disk ends the build with one line that names the remedy, and nothing left behind',
+  async t => {
+    if (!(await haveRoots(t))) return;
+    t.timeout(1_200_000);
+    const home = await temporaryHome(t);
+    await mkdir(join(home, 'small'));
+    const script = `
     mount -t tmpfs -o size=200m tmpfs "$1"; shift
     "$@"; echo "code $?"
     find "$HAWSER_HOME" -mindepth 2`;
-  const run = {home: join(home, 'small')};
-  const argv = ['unshare', '--mount', 'sh', '-c', script, 'sh', run.home, process.execPath, main, 'image', 'build', '--unsigned'];
-  const {stdout, stderr} = await exec(argv, {timeoutMs: 900_000, env: environment(run)});
-  t.is(stdout, 'code 1\n');
-  const last = stderr.trimEnd().split('\n').at(-1) ?? '';
-  t.regex(last, /^hawser: the disk is full: free \d+ GB for .*, and build again$/);
-});
+    const run = {home: join(home, 'small')};
+    const argv = [
+      'unshare',
+      '--mount',
+      'sh',
+      '-c',
+      script,
+      'sh',
+      run.home,
+      process.execPath,
+      main,
+      'image',
+      'build',
+      '--unsigned',
+    ];
+    const {stdout, stderr} = await exec(argv, {timeoutMs: 900_000, env: environment(run)});
+    t.is(stdout, 'code 1\n');
+    const last = stderr.trimEnd().split('\n').at(-1) ?? '';
+    t.regex(last, /^hawser: the disk is full: free \d+ GB for .*, and build again$/);
+  },
+);

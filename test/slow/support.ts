@@ -71,7 +71,8 @@ export async function currentManifest(home: string): Promise<ImageManifest> {
 export async function leftovers(home: string, cache: string): Promise<string[]> {
   const found: string[] = [];
   for (const folder of [home, join(home, 'images'), cache, join(cache, 'steps')]) {
-    for (const name of await readdir(folder).catch(() => [])) if (name.startsWith('.')) found.push(join(folder, name));
+    for (const name of await readdir(folder).catch(() => []))
+      if (name.startsWith('.')) found.push(join(folder, name));
   }
   return found;
 }

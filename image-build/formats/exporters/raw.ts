@@ -14,10 +14,13 @@ export const rawExporter: Exporter = {
     await using disk = await openFileSource(request.disk);
     await readGpt(disk); // a disk with a broken table is not worth handing out
     const file = rawFileName(request.name);
-    if (resolve(request.disk) !== resolve(request.folder, file)) return [await exportBytes(request, 'disk', file, disk)];
+    if (resolve(request.disk) !== resolve(request.folder, file))
+      return [await exportBytes(request, 'disk', file, disk)];
     // It was built where it belongs: there is nothing to copy, so reading it once is all the check there can be.
     const path = join(request.folder, file);
-    return [{name: 'disk', file, size: (await stat(path)).size, sha256: await sha256Sparse(path, request.signal)}];
+    return [
+      {name: 'disk', file, size: (await stat(path)).size, sha256: await sha256Sparse(path, request.signal)},
+    ];
   },
 };
 

@@ -45,14 +45,22 @@ async function start(t: ExecutionContext): Promise<Run> {
     image: async (name, content) => {
       const folder = join(home, 'images', name);
       await mkdir(folder, {recursive: true});
-      if (content !== undefined) await writeFile(join(folder, 'manifest.json'), typeof content === 'string' ? content : JSON.stringify(content));
+      if (content !== undefined)
+        await writeFile(
+          join(folder, 'manifest.json'),
+          typeof content === 'string' ? content : JSON.stringify(content),
+        );
       return folder;
     },
   };
 }
 
 /** One line for people, exit code 1, nothing on standard output. */
-function refused(t: ExecutionContext, result: {code: number | null; stdout: string; stderr: string}, wanted: RegExp): void {
+function refused(
+  t: ExecutionContext,
+  result: {code: number | null; stdout: string; stderr: string},
+  wanted: RegExp,
+): void {
   t.is(result.code, 1, result.stderr);
   t.is(result.stdout, '');
   t.is(result.stderr.trimEnd().split('\n').length, 1, result.stderr);
@@ -77,7 +85,11 @@ test('a folder without manifest, a damaged one and one of a newer schema are tol
   await image('wrong', {...manifest, rootHash: 'short'});
   refused(t, await hawser('image', 'verify', 'wrong'), /is not valid at \/rootHash/);
   await image('newer', {schema: 2, everything: 'else'});
-  refused(t, await hawser('image', 'inspect', 'newer'), /has schema 2, this version of hawser knows 1: use a newer hawser/);
+  refused(
+    t,
+    await hawser('image', 'inspect', 'newer'),
+    /has schema 2, this version of hawser knows 1: use a newer hawser/,
+  );
 });
 
 test('artefacts that are missing or cut off are named', async t => {
@@ -92,21 +104,46 @@ test('artefacts that are missing or cut off are named', async t => {
 
 test('signing input that is not whole is refused before anything is built', async t => {
   const {hawser, home} = await start(t);
-  refused(t, await hawser('image', 'build', '--keys', 'no-such-folder'), /there are no keys in .*no-such-folder: make them with: hawser keys init/);
+  refused(
+    t,
+    await hawser('image', 'build', '--keys', 'no-such-folder'),
+    /there are no keys in .*no-such-folder: make them with: hawser keys init/,
+  );
   await mkdir(join(home, 'some'));
   await writeFile(join(home, 'some', 'PK.key'), 'x', {mode: 0o600});
   refused(t, await hawser('image', 'build', '--keys', 'some'), /\/some\/.* is missing: put it back/);
-  refused(t, await hawser('image', 'build', '--signatures', 'some'), /\/some\/uki\.sig is missing: name the folder "signatures" of a signed image/);
+  refused(
+    t,
+    await hawser('image', 'build', '--signatures', 'some'),
+    /\/some\/uki\.sig is missing: name the folder "signatures" of a signed image/,
+  );
 });
 
 test('a recipe that is not there, without lock, or that a lock does not fit', async t => {
   const {hawser, home} = await start(t);
-  refused(t, await hawser('image', 'build', '--recipe', 'none.yaml'), /none\.yaml does not exist: name the recipe with --recipe FILE/);
+  refused(
+    t,
+    await hawser('image', 'build', '--recipe', 'none.yaml'),
+    /none\.yaml does not exist: name the recipe with --recipe FILE/,
+  );
   const other = {...(await loadRecipe(recipe)), name: 'other'};
-  await writeFile(join(home, 'recipe.yaml'), JSON.stringify({...other, build: {...other.build, packages: ['bash']}}));
-  refused(t, await hawser('image', 'build', '--recipe', 'recipe.yaml'), /image\.lock\.json does not exist: run "hawser image lock"/);
-  await exec(['cp', join(import.meta.dirname, '../../../image-build/image.lock.json'), home], {timeoutMs: 10_000});
-  refused(t, await hawser('image', 'build', '--recipe', 'recipe.yaml', '--unsigned'), /the lock was made from another recipe: run "hawser image lock"/);
+  await writeFile(
+    join(home, 'recipe.yaml'),
+    JSON.stringify({...other, build: {...other.build, packages: ['bash']}}),
+  );
+  refused(
+    t,
+    await hawser('image', 'build', '--recipe', 'recipe.yaml'),
+    /image\.lock\.json does not exist: run "hawser image lock"/,
+  );
+  await exec(['cp', join(import.meta.dirname, '../../../image-build/image.lock.json'), home], {
+    timeoutMs: 10_000,
+  });
+  refused(
+    t,
+    await hawser('image', 'build', '--recipe', 'recipe.yaml', '--unsigned'),
+    /the lock was made from another recipe: run "hawser image lock"/,
+  );
 });
 
 test('flags that exclude each other are said so', async t => {

@@ -11,7 +11,11 @@ const MIB = 1 << 20;
 test('the hash is that of a plain read, wherever data and holes are', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'hawser-sparse-'));
   t.teardown(() => rm(folder, {recursive: true, force: true}));
-  const piece = fc.record({at: fc.integer({min: 0, max: 15 * MIB}), size: fc.integer({min: 1, max: 100_000}), byte: fc.integer({min: 0, max: 255})});
+  const piece = fc.record({
+    at: fc.integer({min: 0, max: 15 * MIB}),
+    size: fc.integer({min: 1, max: 100_000}),
+    byte: fc.integer({min: 0, max: 255}),
+  });
   const tail = fc.constantFrom(0, 512, 100, 3 * MIB);
   await fc.assert(
     fc.asyncProperty(fc.array(piece, {maxLength: 4}), tail, async (pieces, rest) => {
@@ -22,7 +26,10 @@ test('the hash is that of a plain read, wherever data and holes are', async t =>
       await file.close();
       t.is(await sha256Sparse(path, undefined), await sha256File(path));
       const extents = await mapExtents(path, undefined);
-      t.is(extents.reduce((sum, one) => sum + one.length, 0), 16 * MIB + rest);
+      t.is(
+        extents.reduce((sum, one) => sum + one.length, 0),
+        16 * MIB + rest,
+      );
     }),
     {numRuns: 15},
   );

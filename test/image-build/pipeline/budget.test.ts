@@ -28,15 +28,26 @@ test('an image within its budget passes; what was not made is not checked', t =>
 });
 
 test('an error names every budget that is exceeded, and by how much', t => {
-  const error = t.throws(() => checkBudget(budget, {qcow2: 301, usr: 1000, uki: 30, initrd: 20}), {instanceOf: ImageError});
+  const error = t.throws(() => checkBudget(budget, {qcow2: 301, usr: 1000, uki: 30, initrd: 20}), {
+    instanceOf: ImageError,
+  });
   t.is(error.code, 'over-budget');
-  t.is(error.message, 'the image is over its budget: qcow2Bytes by 1 bytes (301 of 300), usrBytes by 100 bytes (1000 of 900)');
+  t.is(
+    error.message,
+    'the image is over its budget: qcow2Bytes by 1 bytes (301 of 300), usrBytes by 100 bytes (1000 of 900)',
+  );
   t.regex(error.remedy ?? '', /--no-budget/);
 });
 
 test('the share of the slot is a limit of its own', t => {
-  const excess = findExcess({...budget, usrBytes: 2 ** 40}, {usr: Math.floor(0.6 * 2 ** 31) + 1, uki: 1, initrd: 1});
-  t.deepEqual(excess.map(one => one.budget), ['usrShareOfSlot']);
+  const excess = findExcess(
+    {...budget, usrBytes: 2 ** 40},
+    {usr: Math.floor(0.6 * 2 ** 31) + 1, uki: 1, initrd: 1},
+  );
+  t.deepEqual(
+    excess.map(one => one.budget),
+    ['usrShareOfSlot'],
+  );
 });
 
 test('exactly what is larger than its limit is an excess', t => {

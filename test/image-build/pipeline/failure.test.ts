@@ -9,7 +9,9 @@ const place = {cache: '/c', images: '/i'};
 
 test('a full disk is recognised in Node, in a program and behind another error', async t => {
   const inNode = await t.throwsAsync(() => writeFile('/dev/full', 'x'));
-  const inProgram = await t.throwsAsync(exec(['dd', 'if=/dev/zero', 'of=/dev/full', 'count=1'], {timeoutMs: 10_000}));
+  const inProgram = await t.throwsAsync(
+    exec(['dd', 'if=/dev/zero', 'of=/dev/full', 'count=1'], {timeoutMs: 10_000}),
+  );
   const behind = new ImageError('step-failed', 'a step failed', {cause: inNode});
   for (const error of [inNode, inProgram, behind, new FormatError('disk-full', 'no room')]) {
     t.true(isDiskFull(error));

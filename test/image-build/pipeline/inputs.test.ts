@@ -3,7 +3,11 @@ import fc from 'fast-check';
 import {differingInputs, inputsDigest} from '../../../image-build/inputs.ts';
 
 const name = fc.stringMatching(/^[a-z/]{1,8}$/);
-const inputs = fc.dictionary(name, fc.stringMatching(/^[0-9a-f]{4}$/).map(hex => hex.repeat(16)), {noNullPrototype: true});
+const inputs = fc.dictionary(
+  name,
+  fc.stringMatching(/^[0-9a-f]{4}$/).map(hex => hex.repeat(16)),
+  {noNullPrototype: true},
+);
 
 test('the digest is the same exactly when no input differs, in whatever order they come', t => {
   fc.assert(
@@ -15,5 +19,9 @@ test('the digest is the same exactly when no input differs, in whatever order th
 });
 
 test('inputs that differ are named, and so are those that only one side has', t => {
-  t.deepEqual(differingInputs({recipe: 'a', lock: 'b', old: 'c'}, {recipe: 'a', lock: 'x', fresh: 'd'}), ['fresh', 'lock', 'old']);
+  t.deepEqual(differingInputs({recipe: 'a', lock: 'b', old: 'c'}, {recipe: 'a', lock: 'x', fresh: 'd'}), [
+    'fresh',
+    'lock',
+    'old',
+  ]);
 });

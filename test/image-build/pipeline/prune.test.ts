@@ -24,7 +24,8 @@ test('of each kind the entries used last stay, whatever the others are', t => {
         const same = all.filter(one => one.name.startsWith(`${wanted}-`));
         const stay = same.filter(one => !old.has(one.name));
         t.is(stay.length, Math.min(keep, same.length));
-        for (const gone of same.filter(one => old.has(one.name))) t.true(stay.every(one => one.used >= gone.used));
+        for (const gone of same.filter(one => old.has(one.name)))
+          t.true(stay.every(one => one.used >= gone.used));
       }
     }),
   );

@@ -19,7 +19,10 @@ test('a work folder is there while the task runs, and gone when it ends or throw
   });
   t.is(seen.length, 1);
   t.deepEqual(await readdir(parent), []);
-  await t.throwsAsync(withWorkFolder(parent, async () => Promise.reject(new Error('failed'))), {message: 'failed'});
+  await t.throwsAsync(
+    withWorkFolder(parent, async () => Promise.reject(new Error('failed'))),
+    {message: 'failed'},
+  );
   t.deepEqual(await readdir(parent), []);
 });
 
@@ -27,8 +30,14 @@ test('what a killed process left goes; what a living one works in, and everythin
   const parent = await folder(t);
   const {pid} = spawnSync('true');
   await mkdir(join(parent, `.build-${pid}-abc`, 'deep'), {recursive: true});
-  for (const name of [`.build-${process.pid}-abc`, '.build-x', '0.1.0-abc', '.other']) await mkdir(join(parent, name));
+  for (const name of [`.build-${process.pid}-abc`, '.build-x', '0.1.0-abc', '.other'])
+    await mkdir(join(parent, name));
   t.deepEqual(await removeAbandoned(parent), [join(parent, `.build-${pid}-abc`)]);
-  t.deepEqual((await readdir(parent)).sort(), [`.build-${process.pid}-abc`, '.build-x', '.other', '0.1.0-abc']);
+  t.deepEqual((await readdir(parent)).sort(), [
+    `.build-${process.pid}-abc`,
+    '.build-x',
+    '.other',
+    '0.1.0-abc',
+  ]);
   t.deepEqual(await removeAbandoned(join(parent, 'absent')), []);
 });
