@@ -70,7 +70,7 @@ export const networkCase: Case = {
     });
     const vm = await lab.boot(machine, {...fwCfg(pointer), network: [http, https]});
     const network = await vm.waitFor(/bringing up the network/, 120, initrdFailed);
-    const fetched = await vm.waitFor(/hawser: first boot: stage disks/, 180, initrdFailed);
+    const fetched = await vm.waitFor(/hawser: first boot: stage files/, 180, initrdFailed);
     lab.note(
       `network and fetch: ${(fetched.wallSeconds - network.wallSeconds).toFixed(0)} s wall, ${(fetched.cpuSeconds - network.cpuSeconds).toFixed(0)} CPU s`,
     );

@@ -7,7 +7,7 @@ import {execInRoot} from '../../../image-build/tools-root.ts';
 import {exec} from '../../../services/common/exec.ts';
 import {resolvePaths} from '../../../services/common/paths.ts';
 import type {Machine} from '../../support/vm/machine.ts';
-import {configFor, firstBootDone, fwCfg, healthy, type Case, type Lab} from './lab.ts';
+import {configFor, firstBootDone, fwCfg, type Case, type Lab} from './lab.ts';
 
 const MIB = 1024 ** 2;
 const BLOCK = 4096;
@@ -118,8 +118,8 @@ export const verityLaterCase: Case = {
     await flip(machine.disk.path, (await slotOffset(machine)) + offset);
     const path = await lab.config('config', configFor(machine));
     const vm = await lab.boot(machine, {...fwCfg(path), noReboot: true, cache: 'writeback'});
-    await vm.waitFor(healthy, 300, /Kernel panic|HAWSER-INITRD-FAILED/);
-    await vm.waitForSsh(60);
+    await vm.waitFor(firstBootDone, 300, /Kernel panic|HAWSER-INITRD-FAILED/);
+    await vm.waitForSsh(250);
     const started = vm.wallSeconds();
     const reading = vm
       .ssh(
