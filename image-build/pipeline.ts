@@ -3,9 +3,8 @@ import {chmod, copyFile, mkdir, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import type {Artefact, ArtefactName, ImageManifest} from '../services/common/contracts/image.ts';
 import {sha256File} from '../services/common/hash.ts';
-import {withStep, type Progress} from '../services/common/progress.ts';
+import {withStep} from '../services/common/progress.ts';
 import {checkBudget, type Budget} from './budget.ts';
-import {openCache} from './cache.ts';
 import {megabytes, type PackageSize} from './contents/sizes.ts';
 import {ImageError} from './errors.ts';
 import {describeFailure} from './failure.ts';
@@ -13,13 +12,8 @@ import {exporterFor} from './formats/exporters/index.ts';
 import {rawFileName} from './formats/exporters/raw.ts';
 import type {Inputs} from './inputs.ts';
 import {keySetPaths} from './keys/key-set.ts';
-import {fetchPackages} from './packages/fetch.ts';
-import type {Lock} from './packages/lock.ts';
-import type {Mirrors} from './packages/mirrors.ts';
-import {fetchTarball} from './packages/npm.ts';
-import {openStore} from './packages/store.ts';
+import {prepareBuild, type PrepareRequest} from './preparation.ts';
 import {publishImage} from './publish.ts';
-import type {Recipe} from './recipe/recipe.ts';
 import {checkSigning, type Signing} from './signing.ts';
 import {buildAgents} from './steps/agents.ts';
 import {compressDisk} from './steps/compress.ts';
@@ -30,26 +24,18 @@ import {exportDisk} from './steps/export.ts';
 import {buildInitrd} from './steps/initrd.ts';
 import {buildKernel, type Kernel} from './steps/kernel.ts';
 import {unpackTarballs} from './steps/npm-packages.ts';
-import {ensureRoot} from './steps/root.ts';
 import {writeSecureBootVars} from './steps/secure-boot-vars.ts';
 import {buildBaseTree, buildTree} from './steps/tree.ts';
 import {buildBootLoader, buildUki, prepareSignatures} from './steps/uki.ts';
 import {buildUsrImage, type UsrImage} from './steps/usr-image.ts';
 import {withWorkFolder} from './workplace.ts';
 
-export interface BuildRequest {
-  readonly recipe: Recipe;
-  readonly recipeFolder: string;
+export interface BuildRequest extends PrepareRequest {
   /** Folder that holds `services/`, where the agents' sources are. */
   readonly sources: string;
-  readonly lock: Lock;
   /** False when the lock was resolved anew for this build. */
   readonly locked: boolean;
-  readonly mirrors: Mirrors;
   readonly version: string;
-  readonly cache: string;
-  /** Folder of cached steps when not that of `cache`; on the same file system. */
-  readonly stepCache?: string;
   readonly signing: Signing;
   /** Also makes the compressed disk that is published. */
   readonly release: boolean;
@@ -58,8 +44,6 @@ export interface BuildRequest {
   readonly inputs: Inputs;
   /** Folder of images; the new one becomes `current`. */
   readonly images: string;
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
 }
 
 export interface BuiltImage {
@@ -74,7 +58,7 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
   try {
     await checkSigning(request.signing);
     request.recipe.export.formats.forEach(exporterFor); // a wrong name is said now, not when all else is built
-    const context = await prepare(request);
+    const context = await prepareBuild(request);
     // The trees are hard links to the cache, so they are made on its file system; artefacts where they will stay.
     return await withWorkFolder(request.cache, work =>
       withWorkFolder(request.images, out => build(request, context, work, out)),
@@ -84,55 +68,6 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
   } finally {
     process.umask(umask);
   }
-}
-
-/** Packages and the two roots made of them: what a build stands on. */
-async function prepare(request: BuildRequest): Promise<BuildContext> {
-  const {lock, mirrors, progress, signal} = request;
-  const store = openStore(join(request.cache, 'store'));
-  await withStep(
-    progress,
-    'packages',
-    async step => {
-      const {bytes, gone} = await fetchPackages(
-        store,
-        mirrors,
-        [...lock.tools, ...lock.image, ...lock.kernel],
-        step,
-        signal,
-      );
-      for (const entry of lock.npm) await fetchTarball(join(request.cache, 'npm'), entry, signal);
-      if (gone.length > 0) throw goneError(gone.map(({name, version}) => `${name} ${version}`));
-      return bytes;
-    },
-    bytes => `${megabytes(bytes)} fetched`,
-  );
-  const root = (purpose: 'tools' | 'image') =>
-    withStep(progress, `${purpose} root`, step =>
-      ensureRoot({
-        cache: request.cache,
-        store,
-        purpose,
-        packages: lock[purpose],
-        epoch: lock.epoch,
-        step,
-        signal,
-      }),
-    );
-  const toolsRoot = await root('tools');
-  const imageRoot = await root('image');
-  const cache = openCache(request.stepCache ?? request.cache);
-  return {
-    recipe: request.recipe,
-    recipeFolder: request.recipeFolder,
-    lock,
-    cache,
-    store,
-    toolsRoot,
-    imageRoot,
-    progress,
-    signal,
-  };
 }
 
 /** What the steps before the disk have made. */
@@ -271,10 +206,4 @@ async function compress(
 async function describeFile(folder: string, file: string): Promise<Artefact> {
   const path = join(folder, file);
   return {file, size: (await stat(path)).size, sha256: await sha256File(path)};
-}
-
-function goneError(names: readonly string[]): ImageError {
-  return new ImageError('package-gone', `the archive no longer has ${names.join(', ')}`, {
-    remedy: 'run "hawser image lock", review the difference and build again',
-  });
 }

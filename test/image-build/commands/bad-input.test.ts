@@ -25,8 +25,10 @@ const manifest = {
 
 interface Run {
   readonly home: string;
-  hawser(...args: readonly string[]): Promise<{code: number | null; stdout: string; stderr: string}>;
-  image(name: string, content: unknown): Promise<string>;
+  readonly hawser: (
+    ...args: readonly string[]
+  ) => Promise<{code: number | null; stdout: string; stderr: string}>;
+  readonly image: (name: string, content: unknown) => Promise<string>;
 }
 
 async function start(t: ExecutionContext): Promise<Run> {

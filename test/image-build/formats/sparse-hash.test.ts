@@ -2,7 +2,7 @@ import {mkdtemp, open, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {mapExtents, sha256Sparse} from '../../../image-build/formats/sparse-hash.ts';
 import {sha256File} from '../../../services/common/hash.ts';
 

@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {Budget, checkBudget, findExcess} from '../../../image-build/budget.ts';
 import {ImageError} from '../../../image-build/errors.ts';
 import {parseJson} from '../../../services/common/parse.ts';

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {differingInputs, inputsDigest} from '../../../image-build/inputs.ts';
 
 const name = fc.stringMatching(/^[a-z/]{1,8}$/);
@@ -13,7 +13,7 @@ test('the digest is the same exactly when no input differs, in whatever order th
   fc.assert(
     fc.property(inputs, inputs, (a, b) => {
       t.is(inputsDigest(a) === inputsDigest(b), differingInputs(a, b).length === 0);
-      t.is(inputsDigest(Object.fromEntries(Object.entries(a).reverse())), inputsDigest(a));
+      t.is(inputsDigest(Object.fromEntries(Object.entries(a).toReversed())), inputsDigest(a));
     }),
   );
 });

@@ -2,7 +2,7 @@ import {link, mkdir, mkdtemp, rm, symlink, truncate, writeFile} from 'node:fs/pr
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {measureUsage} from '../../../image-build/disk-usage.ts';
 import {chooseOld, prunableImages} from '../../../image-build/prune.ts';
 
