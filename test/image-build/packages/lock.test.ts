@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {
   diffLocks,
   Lock,
@@ -11,7 +11,11 @@ import {
 } from '../../../image-build/packages/lock.ts';
 import {parseJson, ParseError} from '../../../services/common/parse.ts';
 
-const hex = fc.string({unit: fc.constantFrom(...'0123456789abcdef'), minLength: 64, maxLength: 64});
+const hex = fc.string({
+  unit: fc.constantFrom(...Array.from({length: 16}, (_, digit) => digit.toString(16))),
+  minLength: 64,
+  maxLength: 64,
+});
 const name = fc.stringMatching(/^[a-z][a-z0-9+.-]{1,8}$/);
 const version = fc.stringMatching(/^[0-9][0-9a-z.+:~-]{0,8}$/);
 
@@ -61,6 +65,8 @@ function sorted(value: Lock): Lock {
   };
 }
 
+const byKey = ([a]: readonly [string, string], [b]: readonly [string, string]) => (a < b ? -1 : 1);
+
 test('a lock survives being written and read', t => {
   fc.assert(
     fc.property(lock, value => {
@@ -102,7 +108,7 @@ test('a difference, applied to the names and versions of the old lock, gives tho
         if (to === undefined) result.delete(`${set} ${name}`);
         else result.set(`${set} ${name}`, to);
       }
-      t.deepEqual([...result].sort(), [...held(after)].sort());
+      t.deepEqual(new Map([...result].sort(byKey)), new Map([...held(after)].sort(byKey)));
     }),
   );
 });

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import {forEachParallel} from '../../../image-build/packages/parallel.ts';
 
 const signal = new AbortController().signal;
@@ -17,7 +17,8 @@ test('every item is worked on once, never more than the limit at a time', async 
         seen.push(item);
         running -= 1;
       });
-      t.deepEqual(seen.sort(), [...items].sort());
+      const ascending = (a: number, b: number) => a - b;
+      t.deepEqual(seen.sort(ascending), [...items].sort(ascending));
     }),
     {numRuns: 50},
   );
