@@ -6,7 +6,14 @@ import {exec} from '../../services/common/exec.ts';
 
 const BUILD_TIMEOUT_MS = 2_400_000;
 const HELP_RUNS = 10;
-const copied = ['services', 'image-build', 'machine-drivers', 'package.json', 'package-lock.json', 'tsconfig.json'];
+const copied = [
+  'services',
+  'image-build',
+  'machine-drivers',
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+];
 
 export interface BuildPlaces {
   /** The checkout. */

@@ -17,8 +17,10 @@ import {markerUnit, markerUnitName} from './marker.ts';
 const INSTALL_TIMEOUT_MS = 1_200_000;
 const TOOL_TIMEOUT_MS = 600_000;
 const DISK_BYTES = 4 * 1024 ** 3;
+/** What the partition table, the ESP and alignment leave. */
+const ROOT_BYTES = DISK_BYTES - 128 * 1024 ** 2;
 /** Raised when the way this image is made changes. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 const rootPartition = '7b3e6a5c-0d0f-4f6e-9d25-6c1f3a5b8e01';
 
@@ -79,7 +81,7 @@ async function build(input: DebianInput, folder: string): Promise<void> {
       const facts = {...(await measureRoot(root, signal)), packages: packages.length};
       await writeFile(join(work, 'facts.json'), JSON.stringify(facts));
     });
-    for (const name of ['root', 'repository', 'esp', 'repart.d'])
+    for (const name of ['root', 'root.ext4', 'repository', 'esp', 'repart.d'])
       await rm(join(work, name), {recursive: true, force: true});
     await chmod(work, 0o755);
     await rename(work, folder);
@@ -196,30 +198,45 @@ async function makeDisk(work: string, input: DebianInput): Promise<void> {
     'search --no-floppy --set=root --label debian-root\nset prefix=($root)/boot/grub\nconfigfile $prefix/grub.cfg\n';
   await writeFile(join(esp, 'EFI/debian/grub.cfg'), search);
 
+  // systemd-repart leaves /boot out of a root file system beside an ESP, so it only gets the finished blocks
+  const run = (argv: readonly string[]) =>
+    execInRoot({
+      root: input.toolsRoot,
+      binds: {[work]: '/build'},
+      argv,
+      // systemd-repart makes its file systems below /var/tmp of the tools root otherwise
+      env: {TMPDIR: '/build'},
+      timeoutMs: TOOL_TIMEOUT_MS,
+      signal: input.signal,
+    });
+  const fileSystem = [
+    '-q',
+    '-L',
+    'debian-root',
+    '-d',
+    '/build/root',
+    '/build/root.ext4',
+    `${ROOT_BYTES / 1024}k`,
+  ];
+  await run(['mkfs.ext4', ...fileSystem]);
   const definitions: Readonly<Record<string, readonly string[]>> = {
     '10-esp': ['Type=esp', 'Format=vfat', 'CopyFiles=/build/esp:/', 'SizeMinBytes=124M', 'SizeMaxBytes=124M'],
-    '20-root': [
-      'Type=root',
-      'Label=debian-root',
-      `UUID=${rootPartition}`,
-      'Format=ext4',
-      'CopyFiles=/build/root:/',
-    ],
+    '20-root': ['Type=root', 'Label=debian-root', `UUID=${rootPartition}`, 'CopyBlocks=/build/root.ext4'],
   };
   await mkdir(join(work, 'repart.d'));
   for (const [name, lines] of Object.entries(definitions)) {
     await writeFile(join(work, 'repart.d', `${name}.conf`), ['[Partition]', ...lines, ''].join('\n'));
   }
-  const argv = ['systemd-repart', '--offline=yes', '--empty=create', '--sector-size=512', `--size=${DISK_BYTES}`];
-  await execInRoot({
-    root: input.toolsRoot,
-    binds: {[work]: '/build'},
-    argv: [...argv, '--definitions=/build/repart.d', '--dry-run=no', '/build/disk.raw'],
-    // systemd-repart makes the file system below /var/tmp of the tools root otherwise
-    env: {TMPDIR: '/build'},
-    timeoutMs: TOOL_TIMEOUT_MS,
-    signal: input.signal,
-  });
+  const size = ['--empty=create', '--sector-size=512', `--size=${DISK_BYTES}`];
+  const definitionFolder = '--definitions=/build/repart.d';
+  await run([
+    'systemd-repart',
+    '--offline=yes',
+    ...size,
+    definitionFolder,
+    '--dry-run=no',
+    '/build/disk.raw',
+  ]);
 }
 
 /** The same options as Hawser's exporter: decompression is the emulator's work and counts. */

@@ -141,8 +141,8 @@ async function measureBoots(
   const {collected, options, progress, signal} = run;
   for (let round = 1; round <= options.boots; round++) {
     for (const [what, qcow2, rounds] of [
-      ['Hawser', artefactPath(hawser, 'qcow2'), collected.hawser.rounds],
       ['Debian', debian.qcow2, collected.debian.rounds],
+      ['Hawser', artefactPath(hawser, 'qcow2'), collected.hawser.rounds],
     ] as const) {
       const result = await withStep(
         progress,
