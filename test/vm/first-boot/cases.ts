@@ -6,7 +6,7 @@ import {growCase, memoryCase, noSerialCase, scsiCase} from './hardware.ts';
 import type {Case} from './lab.ts';
 import {networkCase} from './network.ts';
 import {awsCase, metalCase, openstackCase, virtualboxCase} from './platforms.ts';
-import {secureBootCase, verityBootCase, verityLaterCase} from './tamper.ts';
+import {foreignUkiCase, secureBootCase, verityBootCase, verityLaterCase} from './tamper.ts';
 
 export const cases: readonly Case[] = [
   fwCfgCase,
@@ -21,6 +21,7 @@ export const cases: readonly Case[] = [
   verityBootCase,
   verityLaterCase,
   secureBootCase,
+  foreignUkiCase,
   growCase,
   memoryCase,
   scsiCase,

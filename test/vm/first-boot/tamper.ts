@@ -109,10 +109,7 @@ export const verityLaterCase: Case = {
     assert.ok(usr !== undefined);
     const image = await readFile(join(machine.image, usr.file));
     // A string of docker-compose alone, deep inside the program: no boot reads it.
-    const at = image.indexOf(
-      'github.com/docker/compose/v2/pkg/compose.(*composeService)',
-      Math.floor(image.indexOf('github.com/docker/compose/v2')),
-    );
+    const at = image.indexOf('compose.(*composeService).attach');
     assert.ok(at > 0, 'the block of docker-compose was found');
     const offset = Math.floor(at / BLOCK) * BLOCK + 8 * BLOCK;
     await flip(machine.disk.path, (await slotOffset(machine)) + offset);
@@ -122,10 +119,7 @@ export const verityLaterCase: Case = {
     await vm.waitForSsh(250);
     const started = vm.wallSeconds();
     const reading = vm
-      .ssh(
-        'cat /usr/libexec/docker/cli-plugins/docker-compose /usr/lib/docker/cli-plugins/docker-compose 2>/dev/null | wc -c',
-        {okCodes: [0, 255], seconds: 60},
-      )
+      .ssh('cat /usr/libexec/docker/cli-plugins/docker-compose | wc -c', {okCodes: [0, 255], seconds: 60})
       .catch(() => undefined);
     const panic = await vm.waitFor(/Kernel panic[^\n]*/, 60);
     lab.note(`${panic.match[0]}: ${(panic.wallSeconds - started).toFixed(1)} s after the read began`);
@@ -151,8 +145,7 @@ async function refusedByFirmware(lab: Lab, machine: Machine, what: string): Prom
 
 export const secureBootCase: Case = {
   name: 'secure-boot',
-  title:
-    'Secure Boot: the signed image boots; a changed UKI, one signed by other keys and one unsigned do not',
+  title: 'Secure Boot: the signed image boots, and the firmware says that it enforces',
   limitSeconds: 600,
   async run(lab) {
     const good = await lab.machine({firmware: 'secure-boot', disk: 'raw'});
@@ -164,7 +157,14 @@ export const secureBootCase: Case = {
       'od -An -t u1 -j 4 /sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
     assert.equal((await vm.ssh(variable)).stdout.trim(), '1', 'the firmware enforces Secure Boot');
     await vm.stop();
+  },
+};
 
+export const foreignUkiCase: Case = {
+  name: 'foreign-uki',
+  title: 'Secure Boot: a changed UKI, one signed by other keys and one unsigned are refused',
+  limitSeconds: 600,
+  async run(lab) {
     const changed = await lab.machine({firmware: 'secure-boot', disk: 'raw'});
     await replaceUki(lab, changed, uki => {
       const copy = Buffer.from(uki);
