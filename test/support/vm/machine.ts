@@ -13,6 +13,7 @@ export interface MachineOptions {
   /** Virtual size; root takes what the image leaves. */
   readonly diskGiB?: number;
   /** `secure-boot` enforces the keys in `vars`, by default those that the image brings. */
+  /** By default `secure-boot` for a signed image. */
   readonly firmware?: 'plain' | 'secure-boot';
   /** Template of the variable store, copied. */
   readonly vars?: string;
@@ -47,7 +48,8 @@ export async function createMachine(options: MachineOptions): Promise<Machine> {
     'manifest.json',
   );
   await mkdir(options.folder, {recursive: true});
-  const secure = options.firmware === 'secure-boot';
+  // firmware without keys would take those of a signed image from its ESP, and start once more
+  const secure = (options.firmware ?? (manifest.signed ? 'secure-boot' : 'plain')) === 'secure-boot';
   const template =
     options.vars ?? (secure ? join(image, 'ovmf-vars-secboot.fd') : join(firmwareFolder, 'OVMF_VARS_4M.fd'));
   const vars = join(options.folder, 'vars.fd');
