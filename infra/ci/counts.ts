@@ -11,7 +11,8 @@ export function countTests(output: string): Counts {
   const sum = (pattern: RegExp) =>
     [...output.matchAll(pattern)].reduce((total, match) => total + Number(match[1]), 0);
   return {
-    passed: sum(/^\s*(\d+) tests? passed$/gm),
+    // A run with failures closes without the number of those that passed.
+    passed: Math.max(sum(/^\s*(\d+) tests? passed$/gm), [...output.matchAll(/^\s*✔ /gm)].length),
     failed:
       sum(/^\s*(\d+) (?:tests?|known failures?|hooks?) failed$/gm) +
       sum(/^\s*(\d+) (?:uncaught exceptions?|unhandled rejections?)$/gm),

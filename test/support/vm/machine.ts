@@ -12,8 +12,7 @@ export interface MachineOptions {
   readonly folder: string;
   /** Virtual size; root takes what the image leaves. */
   readonly diskGiB?: number;
-  /** `secure-boot` enforces the keys in `vars`, by default those that the image brings. */
-  /** By default `secure-boot` for a signed image. */
+  /** `secure-boot` enforces the keys in `vars`, by default those that the image brings; the default for a signed image. */
   readonly firmware?: 'plain' | 'secure-boot';
   /** Template of the variable store, copied. */
   readonly vars?: string;
