@@ -138,7 +138,7 @@ const files: Readonly<Record<string, string>> = {
   'etc/hosts': '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n',
   'etc/machine-id': '',
   'etc/cloud/cloud.cfg.d/01_debian_cloud.cfg': 'apt: {preserve_sources_list: true}\nmanage_etc_hosts: true\n',
-  'etc/apt/sources.list': 'deb http://deb.debian.org/debian trixie main\n',
+  'etc/apt/sources.list': 'deb http://ftp.debian.org/debian trixie main\n',
   [`etc/systemd/system/${markerUnitName}`]: markerUnit,
 };
 

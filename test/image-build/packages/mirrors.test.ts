@@ -57,9 +57,9 @@ test(
   'deb http://old.example/debian bookworm main\ndeb http://mirror.example/debian trixie main',
   own,
 );
-test("Debian's own serves every release", finds, 'deb http://deb.debian.org/debian bookworm main', {
-  debian: 'http://deb.debian.org/debian',
-  'debian-security': 'http://deb.debian.org/debian-security',
+test("Debian's own serves every release", finds, 'deb http://ftp.de.debian.org/debian bookworm main', {
+  debian: 'http://ftp.de.debian.org/debian',
+  'debian-security': 'http://ftp.de.debian.org/debian-security',
 });
 test(
   'the archive of old releases has no new one',
@@ -88,8 +88,8 @@ test(
 test(
   'security from its own line',
   finds,
-  'deb http://mirror.example/debian trixie main\ndeb http://security.debian.org/debian-security trixie-security main',
-  {debian: own.debian, 'debian-security': 'http://security.debian.org/debian-security'},
+  'deb http://mirror.example/debian trixie main\ndeb http://ftp.se.debian.org/debian-security trixie-security main',
+  {debian: own.debian, 'debian-security': 'http://ftp.se.debian.org/debian-security'},
 );
 
 const stanza = (over: Record<string, string>) =>
