@@ -51,7 +51,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
         }),
     },
   };
-  const wish = {name: 'web', driver: 'fake', settings: {}, seconds: 15, onFailure: 'keep' as const};
+  const wish = {name: 'web', driver: 'fake', settings: {}, seconds: 60, onFailure: 'keep' as const};
   return {
     guest,
     deps,

@@ -104,8 +104,9 @@ export async function startGuest(t: ExecutionContext, root: string, sshd: string
       await makeRequest(layout, enrolment);
     },
     serveDocker: async () => {
+      // written when certificate and CA are both there
       while (
-        !(await access(layout.certificate).then(
+        !(await access(layout.enrolled).then(
           () => true,
           () => false,
         ))
