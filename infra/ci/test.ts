@@ -4,7 +4,7 @@
  */
 import {runChecks} from './check.ts';
 import {countTests} from './counts.ts';
-import {prepareImage, testHome} from './image.ts';
+import {oracles, prepareImage, testHome} from './image.ts';
 import {runShown} from './run.ts';
 import {suites} from './suites.ts';
 
@@ -28,24 +28,21 @@ async function main(): Promise<number> {
     const failed = await runChecks(signal);
     total.failed += failed.length;
   }
-  let image: boolean | undefined;
-  for (const suite of suites.filter(({name}) => chosen(name))) {
+  const run = suites.filter(({name}) => chosen(name));
+  // First, since it also brings what quick tests compare with (Ignition's own validator).
+  const image = !run.some(({needsImage}) => needsImage) || (await prepareImage(signal));
+  if (!image) total.failed += 1;
+  const env = {HAWSER_TEST_HOME: testHome(), ...(await oracles())};
+  for (const suite of run.filter(({needsImage}) => image || !needsImage)) {
     if (signal.aborted) break;
     process.stdout.write(`== ${suite.name} tests\n`);
-    if (suite.needsImage) {
-      image ??= await prepareImage(signal);
-      if (!image) {
-        total.failed += 1;
-        break;
-      }
-    }
     const argv = [
       'node_modules/.bin/ava',
       `--concurrency=${suite.concurrency}`,
       `--timeout=${suite.timeout}`,
       ...suite.files,
     ];
-    const {ok, output} = await runShown(argv, signal, {HAWSER_TEST_HOME: testHome()});
+    const {ok, output} = await runShown(argv, signal, env);
     const counts = countTests(output);
     total.passed += counts.passed;
     total.skipped += counts.skipped;
