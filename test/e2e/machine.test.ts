@@ -6,14 +6,20 @@ import {mkdtemp, readFile, readdir, rm, symlink} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test from 'ava';
+import {Budget} from '../../image-build/budget.ts';
 import {machineServerName} from '../../services/common/contracts/enrolment.ts';
 import {importImage, runContainer, type DockerEndpoint} from '../../infra/quickstart/docker.ts';
 import {webCommand, webPort, webRootArchive} from '../../infra/quickstart/web-image.ts';
+import {parseJson} from '../../services/common/parse.ts';
 import {hawser, testHome} from '../support/cli.ts';
 
 const CREATE_SECONDS = 1500;
 const COMMAND_SECONDS = 180;
 const name = 'e2e';
+
+const unitsStarted =
+  'systemctl list-units --state=active --plain --no-legend --type=service,socket,mount,automount,timer,path | wc -l';
+const memoryInUse = `awk '/MemTotal/{t=$2}/MemAvailable/{a=$2}END{print (t-a)*1024}' /proc/meminfo`;
 
 /** Modules that the image promises (containers, overlay networks, virtual and physical platforms). */
 const promisedModules =
@@ -70,6 +76,19 @@ test('a machine boots under Secure Boot, runs a container, keeps it over a resta
     '2.26.1-4\ngithub.com/docker/buildx\netcdVersion',
   );
   t.regex(await ssh('/usr/lib/hawser/node --version'), /^v24\./);
+
+  const budget = parseJson(
+    Budget,
+    await readFile(new URL('../../image-build/budget.json', import.meta.url), 'utf8'),
+    'budget.json',
+  );
+  const costs = {units: Number(await ssh(unitsStarted)), memory: Number(await ssh(memoryInUse))};
+  t.log(`${costs.units} units started, ${(costs.memory / 1e6).toFixed(0)} MB of memory in use`);
+  t.true(costs.units > 0 && costs.units <= (budget.unitsStarted ?? 0), `${costs.units} units were started`);
+  t.true(
+    costs.memory > 0 && costs.memory <= (budget.idleMemoryBytes ?? 0),
+    `${costs.memory} bytes of memory are in use`,
+  );
 
   const inspected: unknown = JSON.parse(await run(['machine', 'inspect', name]));
   const endpoint = await dockerEndpoint(inspected);
