@@ -3,7 +3,7 @@ import {runShown} from './run.ts';
 
 const checks: readonly (readonly [string, readonly string[]])[] = [
   ['types', ['node_modules/.bin/tsc']],
-  ['lint', ['node_modules/.bin/oxlint', '--deny-warnings']],
+  ['lint', ['node_modules/.bin/oxlint', '--config=.oxlintrc.ts', '--deny-warnings']],
   [
     'format',
     [

@@ -1,0 +1,115 @@
+/**
+ * The layers as data: which folders are parts, and which of their files are the pure core. The lint rules are made of
+ * this (lint-rules.ts), and a test shows that each one refuses; how to add a part: infra/README.md.
+ */
+
+export interface Part {
+  /** From the root of the repository; the last segment is the part's name. */
+  readonly folder: string;
+  /** `common`: services/common and itself only. `parts`: it composes parts, so any of them. */
+  readonly imports: 'common' | 'parts';
+  /** Files of the pure core, below the folder: data in, data out. `*` stands for any name within one folder. */
+  readonly pure: readonly string[];
+  /** Files that a `*` of `pure` would cover and that are not pure. */
+  readonly notPure?: readonly string[];
+}
+
+export const parts: readonly Part[] = [
+  {folder: 'services/cli', imports: 'parts', pure: []},
+  {
+    folder: 'services/common',
+    imports: 'common',
+    pure: [
+      'contracts/*.ts',
+      'payload/*.ts',
+      'formats/gpt.ts',
+      'formats/pe.ts',
+      'formats/pe-signature.ts',
+      'formats/uki.ts',
+      'formats/fat.ts',
+      'formats/fat-directory.ts',
+      'formats/cpio.ts',
+      'formats/crc32.ts',
+      'formats/guid.ts',
+      'errors.ts',
+      'parse.ts',
+    ],
+  },
+  {folder: 'services/enrol-agent', imports: 'common', pure: []},
+  {
+    folder: 'services/provisioner',
+    imports: 'common',
+    pure: [
+      'config/*.ts',
+      'enrolment/ledger.ts',
+      'enrolment/enrol.ts',
+      'enrolment/over-ssh.ts',
+      'enrolment/rate-limit.ts',
+      'cluster/plan.ts',
+    ],
+    notPure: ['config/commands.ts'],
+  },
+  {
+    folder: 'services/reboot-lock',
+    imports: 'common',
+    pure: ['semaphore.ts', 'quorum.ts'],
+  },
+  {
+    folder: 'services/update-agent',
+    imports: 'common',
+    pure: ['machine.ts', 'slots.ts', 'policy.ts'],
+  },
+  {
+    folder: 'services/update-server',
+    imports: 'common',
+    pure: [
+      'rollout.ts',
+      'waves.ts',
+      'windows.ts',
+      'decide.ts',
+      'groups.ts',
+      'roles.ts',
+      'releases/barriers.ts',
+    ],
+  },
+  {
+    folder: 'image-build',
+    imports: 'common',
+    pure: [
+      'contents/*.ts',
+      'formats/gpt.ts',
+      'formats/pe.ts',
+      'formats/pe-signature.ts',
+      'formats/uki.ts',
+      'formats/fat.ts',
+      'formats/fat-directory.ts',
+      'formats/crc32.ts',
+      'formats/guid.ts',
+      'packages/lock.ts',
+      'packages/mirrors.ts',
+      'recipe/recipe.ts',
+      'steps/module-list.ts',
+    ],
+  },
+  {
+    folder: 'machine-drivers',
+    imports: 'common',
+    pure: [
+      'names.ts',
+      'lifecycle.ts',
+      'listing.ts',
+      'store/journal.ts',
+      'store/ledger.ts',
+      'store/record.ts',
+      'drivers/qemu/command-line.ts',
+    ],
+  },
+];
+
+/** Packages that only compute, so that a pure core may use them; every other dependency is a client library. */
+export const purePackages: readonly string[] = ['semver', 'typebox', 'yaml'];
+
+/** The name by which a part's folder shows up in an import. */
+export function partName(part: Part): string {
+  return part.folder.slice(part.folder.lastIndexOf('/') + 1);
+}
