@@ -19,7 +19,7 @@ export const machinePhases = [
   'returning',
   'fell-back',
 ] as const;
-export const MachinePhase = Type.Union(machinePhases.map(phase => Type.Literal(phase)));
+export const MachinePhase = Type.Enum(machinePhases);
 export type MachinePhase = (typeof machinePhases)[number];
 
 /** Label names and values: as in Kubernetes, without a prefix. */

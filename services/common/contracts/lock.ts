@@ -1,6 +1,6 @@
 /** The reboot lock over HTTP, as Hawser's own agents use it (FleetLock's two endpoints stand beside it). */
 import {Type, type Static} from 'typebox';
-import {SemverText} from './release.ts';
+import {SemverText, Uuid} from './release.ts';
 
 export const GroupName = Type.String({pattern: '^[a-zA-Z0-9.-]{1,64}$'}); // FleetLock: client_params.group
 export const LockPhase = Type.Union([
@@ -49,7 +49,7 @@ export type AcquireAnswer = Static<typeof AcquireAnswer>;
  */
 export const refusalKinds = ['all-slots-held', 'domain-held', 'quorum', 'halted'] as const;
 export const LockRefusal = Type.Object({
-  kind: Type.Union(refusalKinds.map(kind => Type.Literal(kind))),
+  kind: Type.Enum(refusalKinds),
   message: Type.String(),
   holders: Type.Array(
     Type.Object({machine: Type.String(), name: Type.String(), phase: LockPhase, since: Type.String()}),
@@ -69,3 +69,59 @@ export const ReleaseRequest = Type.Object({
   healthy: Type.Literal(true),
 });
 export type ReleaseRequest = Static<typeof ReleaseRequest>;
+
+/**
+ * What became of the release. `updated`: the machine runs what it took the slot for. `failed`: it came back on another
+ * version; the slot is free, and the failure was reported to the rollout before that. `put-off`: it never rebooted.
+ * `nothing-held`: there was nothing to release.
+ */
+export const releaseOutcomes = ['updated', 'failed', 'put-off', 'nothing-held'] as const;
+export const ReleaseAnswer = Type.Object({outcome: Type.Enum(releaseOutcomes)});
+export type ReleaseAnswer = Static<typeof ReleaseAnswer>;
+
+/** A held slot, as operators see it. */
+export const HeldSlot = Type.Object({
+  slot: Type.Integer({minimum: 1}),
+  machine: Type.String(),
+  name: Type.String(),
+  from: Type.Optional(Type.String()),
+  to: Type.Optional(Type.String()),
+  phase: LockPhase,
+  since: Type.String(),
+  deadline: Type.String(),
+  overdue: Type.Boolean(),
+  fence: Type.String(),
+  domain: Type.Optional(Type.String()),
+  /** `agent`: released by proof of health. `fleet-lock`: another client, whose word proves none. */
+  via: Type.Union([Type.Literal('agent'), Type.Literal('fleet-lock')]),
+  powerCycled: Type.Optional(Type.String()),
+});
+export type HeldSlot = Static<typeof HeldSlot>;
+
+/** `GET /v1/locks`. */
+export const LockList = Type.Object({
+  groups: Type.Array(
+    Type.Object({
+      group: GroupName,
+      /** Absent for a group that the server no longer knows. */
+      slots: Type.Optional(Type.Integer({minimum: 0})),
+      /** Why nobody gets a slot. */
+      halted: Type.Optional(Type.String()),
+      holders: Type.Array(HeldSlot),
+    }),
+  ),
+});
+export type LockList = Static<typeof LockList>;
+
+/** `POST /v1/locks/:group/release`: an operator takes a slot away, for a reason that is kept. */
+export const OperatorRelease = Type.Object({
+  /** UUID or name of the machine. */
+  machine: Type.String({minLength: 1, maxLength: 128}),
+  reason: Type.String({minLength: 1, maxLength: 512, pattern: '\\S'}),
+});
+export type OperatorRelease = Static<typeof OperatorRelease>;
+
+/** `POST /v1/locks/gone`: the machine layer says that a machine exists no more. */
+export const MachineGone = Type.Object({machine: Uuid});
+export const MachineGoneAnswer = Type.Object({freed: Type.Array(GroupName)});
+export type MachineGoneAnswer = Static<typeof MachineGoneAnswer>;
