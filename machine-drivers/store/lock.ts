@@ -1,113 +1,22 @@
-/**
- * A lock between processes: a file that holds its owner's process number and start time, so that the lock of a
- * killed process is known to be void.
- */
-import {randomUUID} from 'node:crypto';
-import {link, readFile, readdir, rm, writeFile} from 'node:fs/promises';
-import {dirname, join} from 'node:path';
-import {Type} from 'typebox';
-import type {Clock} from '../../services/common/clock.ts';
-import {systemErrorCode} from '../../services/common/errors.ts';
-import {parseJson} from '../../services/common/parse.ts';
+/** The lock between processes, with this part's own error. */
+import {
+  takeLock as takeProcessLock,
+  type LockWish as ProcessLockWish,
+} from '../../services/common/process-lock.ts';
 import {MachineError} from '../errors.ts';
-import {isAlive, ownIdentity} from '../process-identity.ts';
-import type {ProcessIdentity} from '../process-identity.ts';
 
-const Owner = Type.Object({pid: Type.Integer({minimum: 1}), started: Type.String(), token: Type.String()});
-
-const POLL_MS = 50;
-/** No machine's name begins with a dot. */
-const temporaryPrefix = '.new-';
-
-export interface LockWish {
-  readonly path: string;
+export interface LockWish extends Omit<ProcessLockWish, 'busy'> {
   /** Named in the error, for instance `machine web1`. */
   readonly what: string;
-  readonly waitMs: number;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
 }
 
 /** Takes the lock, or throws `busy` when a live process keeps it for longer than `waitMs`. */
-export async function takeLock(wish: LockWish): Promise<AsyncDisposable> {
-  const owner = {...(await ownIdentity()), token: randomUUID()};
-  const deadline = wish.clock.now().getTime() + wish.waitMs;
-  for (;;) {
-    if (await linkFile(wish.path, owner))
-      return {[Symbol.asyncDispose]: () => release(wish.path, owner.token)};
-    const holder = await readOwner(wish.path);
-    if (holder !== undefined && !(await isAlive(holder))) {
-      await removeStale(wish.path, owner);
-      continue;
-    }
-    if (wish.clock.now().getTime() >= deadline) {
-      throw new MachineError(
-        'busy',
-        `${wish.what} is in use by another hawser (process ${holder?.pid ?? '?'})`,
-        {
-          remedy: 'wait until it has ended, or stop it',
-        },
-      );
-    }
-    await wish.clock.sleep(POLL_MS, wish.signal);
-  }
-}
-
-/** Creates `path` with its whole content in one step, so that no reader ever sees half an owner. */
-async function linkFile(path: string, owner: ProcessIdentity & {token: string}): Promise<boolean> {
-  const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`);
-  await writeFile(temporary, JSON.stringify(owner), {mode: 0o600});
-  try {
-    await link(temporary, path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === 'EEXIST') return false;
-    throw error;
-  } finally {
-    await rm(temporary, {force: true});
-  }
-}
-
-async function readOwner(path: string): Promise<(ProcessIdentity & {token: string}) | undefined> {
-  try {
-    return parseJson(Owner, await readFile(path, 'utf8'), path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    // Locks are linked whole; one that cannot be read was damaged from outside and belongs to nobody.
-    return {pid: 1, started: 'unreadable', token: ''};
-  }
-}
-
-/**
- * Removes a void lock. Only the holder of the broom removes, and it looks again first: otherwise two that saw the
- * same void lock could each remove it, the slower one removing the lock that the faster one took meanwhile.
- */
-async function removeStale(path: string, me: ProcessIdentity & {token: string}): Promise<void> {
-  const broom = `${path}.broom`;
-  if (!(await linkFile(broom, me))) {
-    const sweeper = await readOwner(broom);
-    if (sweeper !== undefined && !(await isAlive(sweeper))) await rm(broom, {force: true});
-    return;
-  }
-  try {
-    const holder = await readOwner(path);
-    if (holder !== undefined && !(await isAlive(holder))) await rm(path, {force: true});
-    await sweep(dirname(path));
-  } finally {
-    await rm(broom, {force: true});
-  }
-}
-
-/** Whoever was killed may have left a file that was not linked yet. */
-async function sweep(folder: string): Promise<void> {
-  for (const entry of await readdir(folder)) {
-    if (!entry.startsWith(temporaryPrefix)) continue;
-    const owner = await readOwner(join(folder, entry));
-    const isWritten = owner !== undefined && owner.token !== '';
-    if (isWritten && !(await isAlive(owner))) await rm(join(folder, entry), {force: true});
-  }
-}
-
-async function release(path: string, token: string): Promise<void> {
-  if ((await readOwner(path))?.token === token) await rm(path, {force: true});
+export async function takeLock({what, ...wish}: LockWish): Promise<AsyncDisposable> {
+  return takeProcessLock({
+    ...wish,
+    busy: holder =>
+      new MachineError('busy', `${what} is in use by another hawser (process ${holder ?? '?'})`, {
+        remedy: 'wait until it has ended, or stop it',
+      }),
+  });
 }

@@ -2,8 +2,8 @@
 import {readFile, readdir} from 'node:fs/promises';
 import {systemErrorCode} from '../../../services/common/errors.ts';
 import type {Clock} from '../../../services/common/clock.ts';
-import {isAlive, processStart} from '../../process-identity.ts';
-import type {ProcessIdentity} from '../../process-identity.ts';
+import {isAlive, processStart} from '../../../services/common/process-identity.ts';
+import type {ProcessIdentity} from '../../../services/common/process-identity.ts';
 
 /**
  * The live emulator that was started with `-pidfile pidFile`. The file may be missing (killed between start and

@@ -1,6 +1,6 @@
 /** Which process is meant: a number alone is reused by the kernel, a number with its start time is not. */
 import {readFile, readdir} from 'node:fs/promises';
-import {exec} from '../services/common/exec.ts';
+import {exec} from './exec.ts';
 
 export interface ProcessIdentity {
   readonly pid: number;
