@@ -2,11 +2,11 @@
 import {createHash} from 'node:crypto';
 import {lstat, readFile, readlink} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {ByteSource} from './formats/byte-source.ts';
-import {openFileSource} from './formats/file-source.ts';
-import {readGpt} from './formats/gpt.ts';
-import {parsePe} from './formats/pe.ts';
-import {readUki} from './formats/uki.ts';
+import type {ByteSource} from '../services/common/formats/byte-source.ts';
+import {openFileSource} from '../services/common/formats/file-source.ts';
+import {readGpt} from '../services/common/formats/gpt.ts';
+import {parsePe} from '../services/common/formats/pe.ts';
+import {readUki} from '../services/common/formats/uki.ts';
 import {walk} from './steps/walk.ts';
 
 const CHUNK = 4 << 20;

@@ -1,6 +1,6 @@
 /** What a machine that runs one release has to fetch for another: blocks whose hash it does not know. */
-import type {ByteSource} from './formats/byte-source.ts';
-import {readVerity} from './formats/verity.ts';
+import type {ByteSource} from '../services/common/formats/byte-source.ts';
+import {readVerity} from '../services/common/formats/verity.ts';
 
 export interface UpdateCost {
   /** Blocks of the new /usr. */

@@ -3,7 +3,7 @@ import {mkdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {sha256File} from '../services/common/hash.ts';
 import {differingFiles, differingParts, differingSections} from './comparison.ts';
-import {FormatError} from './formats/errors.ts';
+import {FormatError} from '../services/common/formats/errors.ts';
 import {compareQcow2} from './formats/exporters/qcow2.ts';
 import {sha256Sparse} from './formats/sparse-hash.ts';
 import {artefactPath, type Image} from './images.ts';

@@ -11,9 +11,9 @@ import {
   type PackageEntry,
 } from '../contents/diff.ts';
 import {megabytes} from '../contents/sizes.ts';
-import {openFileSource} from '../formats/file-source.ts';
-import {parsePe} from '../formats/pe.ts';
-import {readUki} from '../formats/uki.ts';
+import {openFileSource} from '../../services/common/formats/file-source.ts';
+import {parsePe} from '../../services/common/formats/pe.ts';
+import {readUki} from '../../services/common/formats/uki.ts';
 import {artefactPath, imagePath, openImage, readLock, readSizes, type Image} from '../images.ts';
 import {diffLocks, renderChanges} from '../packages/lock.ts';
 import {updateCost} from '../update-cost.ts';

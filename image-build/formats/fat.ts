@@ -2,8 +2,8 @@
  * Reader of FAT file systems (Microsoft FAT specification 1.03: FAT12, FAT16, FAT32, long names): enough to find
  * a file in an EFI system partition and read it. Never writes.
  */
-import {checkRange, type ByteSource} from './byte-source.ts';
-import {FormatError} from './errors.ts';
+import {checkRange, type ByteSource} from '../../services/common/formats/byte-source.ts';
+import {FormatError} from '../../services/common/formats/errors.ts';
 import {parseDirectory, type FatEntry} from './fat-directory.ts';
 
 export interface Fat {

@@ -3,8 +3,8 @@
  * the digest that is signed, and taking a signature off and putting it back byte for byte.
  */
 import {sha256} from '../../services/common/hash.ts';
-import {FormatError} from './errors.ts';
-import {parsePe, type Pe} from './pe.ts';
+import {FormatError} from '../../services/common/formats/errors.ts';
+import {parsePe, type Pe} from '../../services/common/formats/pe.ts';
 
 const SIGNATURE_HEADER = 8;
 

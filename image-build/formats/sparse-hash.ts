@@ -4,7 +4,7 @@ import {open, stat, type FileHandle} from 'node:fs/promises';
 import {Type} from 'typebox';
 import {exec, ExecError} from '../../services/common/exec.ts';
 import {parseJson} from '../../services/common/parse.ts';
-import {FormatError} from './errors.ts';
+import {FormatError} from '../../services/common/formats/errors.ts';
 
 const MAP_TIMEOUT_MS = 60_000;
 const CHUNK = 4 << 20;

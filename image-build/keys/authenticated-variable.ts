@@ -2,7 +2,7 @@
  * Signed updates of UEFI variables, the `.auth` files that systemd-boot enrols (UEFI Specification 2.10, 8.2.2,
  * EFI_VARIABLE_AUTHENTICATION_2). Bytes only: the signature itself is made elsewhere.
  */
-import {guidToBytes} from '../formats/guid.ts';
+import {guidToBytes} from '../../services/common/formats/guid.ts';
 import {KeysError} from './errors.ts';
 
 export interface SecureBootVariable {

@@ -1,5 +1,5 @@
 /** EFI_SIGNATURE_LIST (UEFI Specification 2.10, 32.4.1): the content of the variables PK, KEK and db. */
-import {guidToBytes} from '../formats/guid.ts';
+import {guidToBytes} from '../../services/common/formats/guid.ts';
 
 const CERT_X509 = 'a5c059a1-94e4-4aa7-87b5-ab155c2bf072';
 const LIST_HEADER = 28;

@@ -22,6 +22,8 @@ export const parts: readonly Part[] = [
     pure: [
       'contracts/*.ts',
       'payload/*.ts',
+      'formats/byte-source.ts',
+      'formats/errors.ts',
       'formats/gpt.ts',
       'formats/pe.ts',
       'formats/pe-signature.ts',
@@ -77,14 +79,9 @@ export const parts: readonly Part[] = [
     imports: 'common',
     pure: [
       'contents/*.ts',
-      'formats/gpt.ts',
-      'formats/pe.ts',
       'formats/pe-signature.ts',
-      'formats/uki.ts',
       'formats/fat.ts',
       'formats/fat-directory.ts',
-      'formats/crc32.ts',
-      'formats/guid.ts',
       'packages/lock.ts',
       'packages/mirrors.ts',
       'recipe/recipe.ts',

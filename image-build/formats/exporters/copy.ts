@@ -1,8 +1,8 @@
 /** One file made of a range of the disk, compared by SHA-256 after it was written. */
 import {createHash} from 'node:crypto';
 import type {ArtefactName} from '../../../services/common/contracts/image.ts';
-import type {ByteSource} from '../byte-source.ts';
-import {FormatError} from '../errors.ts';
+import type {ByteSource} from '../../../services/common/formats/byte-source.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
 import type {ExportedFile, ExportRequest} from './exporter.ts';
 import {copySparse, writeChecked} from './output.ts';
 

@@ -1,5 +1,5 @@
 /** All exporters, by the name that a recipe gives them. */
-import {FormatError} from '../errors.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
 import type {Exporter} from './exporter.ts';
 import {qcow2Exporter} from './qcow2.ts';
 import {rawExporter} from './raw.ts';

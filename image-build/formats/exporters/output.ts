@@ -5,8 +5,8 @@ import type {ArtefactName} from '../../../services/common/contracts/image.ts';
 import {systemErrorCode} from '../../../services/common/errors.ts';
 import {syncFolder} from '../../../services/common/fs-atomic.ts';
 import {sha256File} from '../../../services/common/hash.ts';
-import type {ByteSource} from '../byte-source.ts';
-import {FormatError} from '../errors.ts';
+import type {ByteSource} from '../../../services/common/formats/byte-source.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
 import type {ExportedFile} from './exporter.ts';
 
 /**

@@ -3,7 +3,7 @@ import {stat} from 'node:fs/promises';
 import {Type} from 'typebox';
 import {exec, ExecError} from '../../../services/common/exec.ts';
 import {parseJson} from '../../../services/common/parse.ts';
-import {FormatError} from '../errors.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
 import type {Exporter, ExportRequest} from './exporter.ts';
 import {writeChecked} from './output.ts';
 

@@ -1,8 +1,8 @@
 /** The disk as it is, with holes where it holds zeros. */
 import {stat} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
-import {openFileSource} from '../file-source.ts';
-import {readGpt} from '../gpt.ts';
+import {openFileSource} from '../../../services/common/formats/file-source.ts';
+import {readGpt} from '../../../services/common/formats/gpt.ts';
 import {sha256Sparse} from '../sparse-hash.ts';
 import {exportBytes} from './copy.ts';
 import type {Exporter} from './exporter.ts';

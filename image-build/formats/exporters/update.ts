@@ -3,14 +3,14 @@
  * of it is proven against the root hash, so it is what a machine booted from this disk would run.
  */
 import {partitionType, slotPartitionUuids} from '../../../services/common/contracts/slots.ts';
-import {sliceSource, type ByteSource} from '../byte-source.ts';
-import {FormatError} from '../errors.ts';
+import {sliceSource, type ByteSource} from '../../../services/common/formats/byte-source.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
 import {openFat} from '../fat.ts';
-import {openFileSource} from '../file-source.ts';
-import {findPartition, readGpt, type GptPartition} from '../gpt.ts';
-import {parsePe} from '../pe.ts';
-import {readUki, ukiText} from '../uki.ts';
-import {readVerity, verifyVerity} from '../verity.ts';
+import {openFileSource} from '../../../services/common/formats/file-source.ts';
+import {findPartition, readGpt, type GptPartition} from '../../../services/common/formats/gpt.ts';
+import {parsePe} from '../../../services/common/formats/pe.ts';
+import {readUki, ukiText} from '../../../services/common/formats/uki.ts';
+import {readVerity, verifyVerity} from '../../../services/common/formats/verity.ts';
 import {exportBytes} from './copy.ts';
 import type {Exporter, ExportRequest} from './exporter.ts';
 import {isZeroFrom} from './output.ts';

@@ -1,6 +1,6 @@
 /** A GPT disk in memory, written from the UEFI Specification, so that each test can then break one thing in it. */
 import {crc32} from 'node:zlib';
-import {guidToBytes} from '../../../image-build/formats/guid.ts';
+import {guidToBytes} from '../../../services/common/formats/guid.ts';
 
 export interface Entry {
   readonly type: string;

@@ -3,7 +3,7 @@ import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {partitionType, slotPartitionUuids, ukiFileName} from '../../../services/common/contracts/slots.ts';
 import {sha256, sha256File} from '../../../services/common/hash.ts';
-import {FormatError, type FormatErrorCode} from '../../../image-build/formats/errors.ts';
+import {FormatError, type FormatErrorCode} from '../../../services/common/formats/errors.ts';
 import type {ExportedFile, ExportRequest} from '../../../image-build/formats/exporters/exporter.ts';
 import {exporterFor, exporters} from '../../../image-build/formats/exporters/index.ts';
 import {buildDisk} from './disk-builder.ts';

@@ -1,11 +1,11 @@
 import {truncate, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {memorySource} from '../../../image-build/formats/byte-source.ts';
-import {FormatError} from '../../../image-build/formats/errors.ts';
+import {memorySource} from '../../../services/common/formats/byte-source.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
 import {parseDirectory} from '../../../image-build/formats/fat-directory.ts';
 import {openFat} from '../../../image-build/formats/fat.ts';
-import {openFileSource} from '../../../image-build/formats/file-source.ts';
+import {openFileSource} from '../../../services/common/formats/file-source.ts';
 import {haveTools, run, temporaryFolder} from './tools.ts';
 
 const LONG = 'hawser_1.2.3-a-very-long-name-of-more-than-thirteen-units+3.efi';

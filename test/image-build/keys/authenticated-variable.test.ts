@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import {guidFromBytes} from '../../../image-build/formats/guid.ts';
+import {guidFromBytes} from '../../../services/common/formats/guid.ts';
 import {
   efiTime,
   encodeVariableUpdate,

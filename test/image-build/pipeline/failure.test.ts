@@ -2,7 +2,7 @@ import {writeFile} from 'node:fs/promises';
 import test from 'ava';
 import {ImageError} from '../../../image-build/errors.ts';
 import {describeFailure, isDiskFull} from '../../../image-build/failure.ts';
-import {FormatError} from '../../../image-build/formats/errors.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
 import {exec} from '../../../services/common/exec.ts';
 
 const place = {cache: '/c', images: '/i'};

@@ -1,5 +1,5 @@
 /** What can be wrong with a disk, a boot file or an exported image. */
-import {HawserError} from '../../services/common/errors.ts';
+import {HawserError} from '../errors.ts';
 
 export type FormatErrorCode =
   | 'truncated'

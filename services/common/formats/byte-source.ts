@@ -1,4 +1,4 @@
-/** Where the readers of this room take their bytes from: memory, a file, or a part of either. */
+/** Where the readers of formats take their bytes from: memory, a file, or a part of either. */
 import {FormatError} from './errors.ts';
 
 export interface ByteSource {

@@ -2,11 +2,11 @@ import {createHash} from 'node:crypto';
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
-import {memorySource} from '../../../image-build/formats/byte-source.ts';
-import {FormatError} from '../../../image-build/formats/errors.ts';
-import {readVerity, verifyVerity} from '../../../image-build/formats/verity.ts';
-import {buildTree} from './verity-builder.ts';
-import {haveTools, run, temporaryFolder} from './tools.ts';
+import {memorySource} from '../../../services/common/formats/byte-source.ts';
+import {FormatError} from '../../../services/common/formats/errors.ts';
+import {readVerity, verifyVerity} from '../../../services/common/formats/verity.ts';
+import {buildTree} from '../../image-build/formats/verity-builder.ts';
+import {haveTools, run, temporaryFolder} from '../../image-build/formats/tools.ts';
 
 const data = (blocks: number) =>
   Buffer.concat(

@@ -2,7 +2,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import test from 'ava';
 import * as fc from 'fast-check';
-import {FormatError, type FormatErrorCode} from '../../../image-build/formats/errors.ts';
+import {FormatError, type FormatErrorCode} from '../../../services/common/formats/errors.ts';
 import {
   attachSignature,
   authenticodeDigest,
@@ -10,8 +10,8 @@ import {
   detachSignature,
   signatureOf,
 } from '../../../image-build/formats/pe-signature.ts';
-import {parsePe} from '../../../image-build/formats/pe.ts';
-import {readUki, ukiText} from '../../../image-build/formats/uki.ts';
+import {parsePe} from '../../../services/common/formats/pe.ts';
+import {readUki, ukiText} from '../../../services/common/formats/uki.ts';
 import {
   buildPe,
   certificateEntry,
@@ -19,8 +19,8 @@ import {
   peOffsets,
   sectionTable,
   type Section,
-} from './pe-builder.ts';
-import {haveTools, run, temporaryFolder} from './tools.ts';
+} from '../../image-build/formats/pe-builder.ts';
+import {haveTools, run, temporaryFolder} from '../../image-build/formats/tools.ts';
 
 const encode = (text: string) => new TextEncoder().encode(text);
 const section = fc.record({
