@@ -37,10 +37,12 @@ export async function readInputs(request: InputsRequest): Promise<Inputs> {
     'package-lock.json': sha256(await readFile(join(sources, 'package-lock.json'))),
   };
   if (recipeFolder !== join(sources, 'image-build')) inputs['recipe folder'] = await hashFolder(recipeFolder);
-  for (const step of recipe.provision.steps) {
-    if (step.type === 'files' && step.source.startsWith('..'))
-      inputs[step.source] = await hashTree(join(recipeFolder, step.source));
-  }
+  const placed = [
+    ...recipe.provision.steps.flatMap(step => (step.type === 'files' ? [step.source] : [])),
+    ...(recipe.sysexts ?? []).flatMap(({files = []}) => files.map(({source}) => source)),
+  ];
+  for (const source of placed)
+    if (source.startsWith('..')) inputs[source] = await hashTree(join(recipeFolder, source));
   for (const name of recipe.provision.agents)
     inputs[`services/${name}`] = await hashAgent(join(sources, 'services', name), name);
   inputs['signatures'] = sha256(await signingIdentity(request.signing));

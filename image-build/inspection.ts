@@ -11,6 +11,7 @@ import {readGpt} from '../services/common/formats/gpt.ts';
 import {authenticodeDigest} from './formats/pe-signature.ts';
 import {parsePe, type Pe} from '../services/common/formats/pe.ts';
 import {sha256Sparse} from './formats/sparse-hash.ts';
+import {readSysext} from './formats/sysext.ts';
 import {readUki, ukiText} from '../services/common/formats/uki.ts';
 import {verifyVerity} from '../services/common/formats/verity.ts';
 import {artefactPath, type Image} from './images.ts';
@@ -30,8 +31,16 @@ export interface Inspection {
     readonly commandLine: string;
   };
   readonly signatures: Readonly<Record<'boot-loader' | 'uki', SignatureState>>;
+  readonly sysexts: readonly SysextInspection[];
   /** What does not fit; empty for a sound image. */
   readonly problems: readonly string[];
+}
+
+export interface SysextInspection {
+  readonly name: string;
+  readonly rootHash: string;
+  /** SHA-256 of the certificate that signed the root hash; undefined for an unsigned one. */
+  readonly certificate: string | undefined;
 }
 
 export interface SignatureState {
@@ -82,6 +91,18 @@ export async function inspectImage(image: Image, signal: AbortSignal): Promise<I
     await using tree = await openFileSource(await artefactPath(image, 'tree'));
     await verifyVerity(usr, tree, rootHash);
   });
+  const sysexts: SysextInspection[] = [];
+  for (const [name, hash] of Object.entries(manifest.sysexts ?? {})) {
+    await attempt(async () => {
+      await using source = await openFileSource(await artefactPath(image, `sysext-${name}`));
+      const {certificate} = await readSysext(source, hash);
+      sysexts.push({name, rootHash: hash, certificate});
+      if ((certificate !== undefined) !== manifest.signed)
+        problems.push(
+          `the manifest says ${manifest.signed ? 'signed' : 'unsigned'}, the extension ${name} is not`,
+        );
+    });
+  }
   const uki = parsePe(await readFile(await artefactPath(image, 'uki')));
   const loader = parsePe(await readFile(await artefactPath(image, 'boot-loader')));
   const certificate = await readCertificate(image);
@@ -96,7 +117,13 @@ export async function inspectImage(image: Image, signal: AbortSignal): Promise<I
   }
   const {base} = readUki(uki);
   const sections = [...base].map(([name, content]) => ({name, size: content.length}));
-  return {partitions, uki: {sections, commandLine: ukiText(base, '.cmdline') ?? ''}, signatures, problems};
+  return {
+    partitions,
+    uki: {sections, commandLine: ukiText(base, '.cmdline') ?? ''},
+    signatures,
+    sysexts,
+    problems,
+  };
 }
 
 /** Whether a PE image is signed, and whether for its own bytes. The RSA signature itself is the firmware's to check. */

@@ -10,6 +10,7 @@ import {ImageError} from './errors.ts';
 import {describeFailure} from './failure.ts';
 import {exporterFor} from './formats/exporters/index.ts';
 import {rawFileName} from './formats/exporters/raw.ts';
+import {exportSysext} from './formats/exporters/sysext.ts';
 import type {Inputs} from './inputs.ts';
 import {keySetPaths} from './keys/key-set.ts';
 import {prepareBuild, type PrepareRequest} from './preparation.ts';
@@ -25,6 +26,7 @@ import {buildInitrd} from './steps/initrd.ts';
 import {buildKernel, type Kernel} from './steps/kernel.ts';
 import {unpackTarballs} from './steps/npm-packages.ts';
 import {writeSecureBootVars} from './steps/secure-boot-vars.ts';
+import {buildSysexts, type BuiltSysext} from './steps/sysexts.ts';
 import {buildBaseTree, buildTree} from './steps/tree.ts';
 import {buildBootLoader, buildUki, prepareSignatures} from './steps/uki.ts';
 import {buildUsrImage, type UsrImage} from './steps/usr-image.ts';
@@ -80,6 +82,7 @@ interface Parts {
   readonly uki: string;
   readonly bootLoader: string;
   readonly signatures: string | undefined;
+  readonly sysexts: readonly BuiltSysext[];
 }
 
 async function build(
@@ -113,11 +116,17 @@ async function build(
         .map(([what, {size}]) => `${what} ${megabytes(size)}`)
         .join(', '),
   );
+  const extensions: Record<string, Artefact> = {};
+  for (const {name, image, rootHash} of parts.sysexts) {
+    const {signal} = request;
+    const {name: key, ...artefact} = await exportSysext({folder: out, name, image, rootHash, signal});
+    extensions[key] = artefact;
+  }
   await withStep(progress, 'bills of materials', async () => {
     const [spdx, cyclonedx] = [`${name}.spdx.json`, `${name}.cdx.json`];
     await writeBills(
       context,
-      {version, rootHash: image.rootHash, agents: parts.agents},
+      {version, rootHash: image.rootHash, agents: parts.agents, sysexts: parts.sysexts},
       join(out, spdx),
       join(out, cyclonedx),
     );
@@ -147,10 +156,11 @@ async function build(
     version,
     inputs,
     sizes,
-    artefacts,
+    artefacts: {...artefacts, ...extensions},
     signatures,
     rootHash: image.rootHash,
     kernel: kernel.version,
+    sysexts: Object.fromEntries(parts.sysexts.map(one => [one.name, one.rootHash])),
   });
 }
 
@@ -179,7 +189,12 @@ async function buildParts(request: BuildRequest, context: BuildContext, work: st
     buildUki(context, {kernel, initrd, rootHash: image.rootHash, signing}, work),
   );
   const bootLoader = await buildBootLoader(context, signing, work);
-  return {kernel, initrd, agents, image, sizes, uki, bootLoader, signatures};
+  const input = {version, signing, usr: join(work, 'usr'), signatures};
+  const sysexts =
+    recipe.sysexts === undefined
+      ? []
+      : await withStep(progress, 'system extensions', () => buildSysexts(context, input, work));
+  return {kernel, initrd, agents, image, sizes, uki, bootLoader, signatures, sysexts};
 }
 
 async function compress(

@@ -5,7 +5,7 @@ import {openCache} from './cache.ts';
 import {megabytes} from './contents/sizes.ts';
 import {ImageError} from './errors.ts';
 import {fetchPackages} from './packages/fetch.ts';
-import type {Lock} from './packages/lock.ts';
+import {lockedPackages, type Lock} from './packages/lock.ts';
 import type {Mirrors} from './packages/mirrors.ts';
 import {fetchTarball} from './packages/npm.ts';
 import {openStore} from './packages/store.ts';
@@ -33,13 +33,7 @@ export async function prepareBuild(request: PrepareRequest): Promise<BuildContex
     progress,
     'packages',
     async step => {
-      const {bytes, gone} = await fetchPackages(
-        store,
-        mirrors,
-        [...lock.tools, ...lock.image, ...lock.kernel],
-        step,
-        signal,
-      );
+      const {bytes, gone} = await fetchPackages(store, mirrors, lockedPackages(lock), step, signal);
       for (const entry of lock.npm) await fetchTarball(join(request.cache, 'npm'), entry, signal);
       if (gone.length > 0) throw goneError(gone.map(({name, version}) => `${name} ${version}`));
       return bytes;

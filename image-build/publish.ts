@@ -30,6 +30,8 @@ export interface Product {
   readonly kernel: string;
   readonly sizes: readonly PackageSize[];
   readonly artefacts: Readonly<Record<string, Artefact>>;
+  /** System extensions: name -> root hash. */
+  readonly sysexts: Readonly<Record<string, string>>;
   /** Folder of detached signatures; absent for an unsigned image. */
   readonly signatures: string | undefined;
 }
@@ -54,6 +56,7 @@ export async function publishImage(
     lockSha256: sha256(lockText),
     inputs: inputsDigest(product.inputs),
     artefacts: product.artefacts,
+    ...(Object.keys(product.sysexts).length === 0 ? {} : {sysexts: product.sysexts}),
   };
   await writeFile(join(out, sideFiles.lock), lockText);
   await writeFile(join(out, sideFiles.recipe), json(recipe));

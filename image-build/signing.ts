@@ -32,6 +32,11 @@ export function signatureFiles(folder: string): SignatureFiles {
   };
 }
 
+/** The verity signature partition of a system extension, in a folder of signatures. */
+export function sysextSignature(folder: string, name: string): string {
+  return join(folder, 'sysexts', `${name}.verity-sig`);
+}
+
 /** Paths of the public files of a key set that an image or a firmware store is made with. */
 export function publicKeyFiles(keys: KeySet): string[] {
   return [

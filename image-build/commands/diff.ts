@@ -36,7 +36,7 @@ export const diffCommand: Command = {
     const manifest = diffManifests(before.manifest, after.manifest);
     const packages = diffPackages(await listPackages(before), await listPackages(after));
     const npm = diffLocks(await readLock(before), await readLock(after)).filter(
-      ({set}) => set === 'npm' || set === 'tools',
+      ({set}) => set !== 'image' && set !== 'kernel',
     );
     const uki = await diffSections(before, after);
     const update = await compareTrees(before, after);

@@ -32,7 +32,7 @@ export const inspectCommand: Command = {
 };
 
 function render({folder, manifest}: Image, inspection: Inspection): string[] {
-  const {partitions, uki, signatures, problems} = inspection;
+  const {partitions, uki, signatures, sysexts, problems} = inspection;
   return [
     ...table([
       ['image', `${manifest.name} ${manifest.version} (${manifest.architecture})`],
@@ -43,6 +43,10 @@ function render({folder, manifest}: Image, inspection: Inspection): string[] {
       ['lock', `${manifest.lockSha256}${manifest.locked ? '' : ' (resolved anew: not the committed lock)'}`],
       ['boot loader', describe(signatures['boot-loader'])],
       ['UKI', describe(signatures.uki)],
+      ...sysexts.map(({name, rootHash, certificate}) => [
+        `extension ${name}`,
+        `${rootHash} ${certificate === undefined ? 'not signed' : `signed by certificate ${certificate.slice(0, 16)}…`}`,
+      ]),
     ]),
     '',
     ...table(

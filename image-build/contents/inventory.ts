@@ -36,6 +36,8 @@ export interface OwnPart {
   readonly license?: string;
   /** Names of the npm packages that it bundles or loads. */
   readonly npm?: readonly string[];
+  /** Names of the Debian packages of which it is made. */
+  readonly debs?: readonly string[];
 }
 
 export interface InventoryInput {
@@ -105,6 +107,7 @@ export function buildInventory(input: InventoryInput): Component[] {
       dependsOn: stanza === undefined ? [] : resolve(stanza),
     };
   });
+  const debKeys = new Map(input.debs.map(deb => [deb.name, debKey(deb)]));
   const npmKeys = new Map(input.npm.map(tarball => [tarball.name, npmKey(tarball)]));
   const npm = input.npm.map((tarball): Component => ({
     key: npmKey(tarball),
@@ -123,7 +126,10 @@ export function buildInventory(input: InventoryInput): Component[] {
     purl: genericPurl(part.name, part.version),
     ...(part.sha256 === undefined ? {} : {hash: {algorithm: 'SHA-256' as const, hex: part.sha256}}),
     ...optional('licences', part.license === undefined ? undefined : {expression: part.license, texts: []}),
-    dependsOn: (part.npm ?? []).map(name => npmKeys.get(name) ?? unknownPart(name)).sort(),
+    dependsOn: [
+      ...(part.npm ?? []).map(name => npmKeys.get(name) ?? unknownPart(name)),
+      ...(part.debs ?? []).map(name => debKeys.get(name) ?? unknownPart(name)),
+    ].sort(),
   }));
   return unique([...debs, ...npm, ...own].sort((a, b) => (a.key < b.key ? -1 : 1)));
 }
@@ -190,7 +196,7 @@ function integrityHex({name, integrity}: LockedTarball): string {
 }
 
 function unknownPart(name: string): never {
-  throw new ContentsError('bad-package', `the npm package ${name} is used, but the lock does not have it`);
+  throw new ContentsError('bad-package', `the package ${name} is used, but the lock does not have it`);
 }
 
 function unique(components: readonly Component[]): Component[] {

@@ -45,6 +45,10 @@ export const Lock = Type.Object(
     image: Type.Array(LockedPackage),
     kernel: Type.Array(LockedPackage, {minItems: 1, maxItems: 1}),
     npm: Type.Array(LockedTarball),
+    /** By system extension: what it needs beyond the image's packages. Absent when the recipe has none. */
+    sysexts: Type.Optional(
+      Type.Record(Type.String({pattern: '^[a-z][a-z0-9-]*$'}), Type.Array(LockedPackage), closed),
+    ),
   },
   closed,
 );
@@ -55,7 +59,7 @@ export const packageSets = ['tools', 'image', 'kernel'] as const;
 export type PackageSet = (typeof packageSets)[number];
 
 export interface PackageChange {
-  readonly set: PackageSet | 'npm';
+  readonly set: PackageSet | 'npm' | `sysext ${string}`;
   readonly name: string;
   readonly from: string | undefined;
   readonly to: string | undefined;
@@ -67,7 +71,16 @@ export function diffLocks(before: Lock, after: Lock): PackageChange[] {
   for (const set of packageSets)
     changes.push(...diffSet(set, before[set].map(debianIdentity), after[set].map(debianIdentity)));
   changes.push(...diffSet('npm', before.npm.map(npmIdentity), after.npm.map(npmIdentity)));
+  for (const name of new Set([...Object.keys(before.sysexts ?? {}), ...Object.keys(after.sysexts ?? {})])) {
+    const [old, fresh] = [before.sysexts?.[name] ?? [], after.sysexts?.[name] ?? []];
+    changes.push(...diffSet(`sysext ${name}`, old.map(debianIdentity), fresh.map(debianIdentity)));
+  }
   return changes;
+}
+
+/** Every Debian package that a build of this lock unpacks or installs; several sets may name the same one. */
+export function lockedPackages(lock: Lock): LockedPackage[] {
+  return [...lock.tools, ...lock.image, ...lock.kernel, ...Object.values(lock.sysexts ?? {}).flat()];
 }
 
 interface Identity {
@@ -113,10 +126,16 @@ export function renderChanges(changes: readonly PackageChange[]): string[] {
 
 /** The lock as committed: sorted, one package a line, so that a diff reads well. */
 export function serializeLock(lock: Lock): string {
-  const lines = (entries: readonly object[]) =>
-    entries.map(entry => `    ${JSON.stringify(entry)}`).join(',\n');
-  const list = (name: string, entries: readonly object[]) =>
-    `  ${JSON.stringify(name)}: [\n${lines(entries)}\n  ]`;
+  const list = (name: string, entries: readonly object[], indent = '  ') => {
+    const lines = entries.map(entry => `${indent}  ${JSON.stringify(entry)}`).join(',\n');
+    return `${indent}${JSON.stringify(name)}: [\n${lines}\n${indent}]`;
+  };
+  const sysextSets = (sets: Readonly<Record<string, readonly LockedPackage[]>>) => {
+    const lists = Object.entries(sets)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, entries]) => list(name, byName(entries), '    '));
+    return `  "sysexts": {\n${lists.join(',\n')}\n  }`;
+  };
   const byName = <Entry extends {name: string}>(entries: readonly Entry[]) =>
     [...entries].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   return [
@@ -125,7 +144,11 @@ export function serializeLock(lock: Lock): string {
     `  "request": ${JSON.stringify(lock.request)},`,
     `  "epoch": ${lock.epoch},`,
     `  "seed": ${JSON.stringify(lock.seed)},`,
-    [...packageSets.map(set => list(set, byName(lock[set]))), list('npm', byName(lock.npm))].join(',\n'),
+    [
+      ...packageSets.map(set => list(set, byName(lock[set]))),
+      list('npm', byName(lock.npm)),
+      ...(lock.sysexts === undefined ? [] : [sysextSets(lock.sysexts)]),
+    ].join(',\n'),
     '}',
     '',
   ].join('\n');

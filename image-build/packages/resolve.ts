@@ -4,17 +4,20 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {sha256} from '../../services/common/hash.ts';
+import {ImageError} from '../errors.ts';
 import type {Recipe} from '../recipe/recipe.ts';
 import {openApt} from './apt.ts';
-import type {Lock} from './lock.ts';
+import type {Lock, LockedPackage} from './lock.ts';
 import type {Mirrors} from './mirrors.ts';
 import {resolveTarball} from './npm.ts';
 
 /** What the lock answers: the parts of the recipe that decide the package set. */
 export function lockRequest(recipe: Recipe): string {
   const {sources, build} = recipe;
+  // A recipe without extensions keeps the request that it had before there were any.
+  const sysexts = recipe.sysexts?.map(({name, packages = []}) => ({name, packages}));
   return sha256(
-    JSON.stringify({sources, tools: build.tools, packages: build.packages, kernel: build.kernel}),
+    JSON.stringify({sources, tools: build.tools, packages: build.packages, kernel: build.kernel, sysexts}),
   );
 }
 
@@ -37,11 +40,47 @@ export async function resolveLock(
     const npm = await Promise.all(
       Object.entries(recipe.sources.npm).map(([name, version]) => resolveTarball(name, version, signal)),
     );
-    const request = lockRequest(recipe);
-    return {schema: 1, request, epoch, seed: seedOf(recipe.name), tools, image, kernel: [kernel], npm};
+    const sysexts: Record<string, LockedPackage[]> = {};
+    for (const {name, packages = []} of recipe.sysexts ?? []) {
+      const all = packages.length === 0 ? image : await apt.closure([...recipe.build.packages, ...packages]);
+      sysexts[name] = packagesBeyond(name, image, all);
+    }
+    return {
+      schema: 1,
+      request: lockRequest(recipe),
+      epoch,
+      seed: seedOf(recipe.name),
+      tools,
+      image,
+      kernel: [kernel],
+      npm,
+      ...(recipe.sysexts === undefined ? {} : {sysexts}),
+    };
   } finally {
     await rm(folder, {recursive: true, force: true});
   }
+}
+
+/**
+ * What an extension adds to the image's packages. Throws {@link ImageError} `recipe-invalid` when its packages would
+ * not have the image as it is.
+ */
+export function packagesBeyond(
+  sysext: string,
+  image: readonly LockedPackage[],
+  all: readonly LockedPackage[],
+): LockedPackage[] {
+  const together = new Map(all.map(entry => [entry.name, entry.sha256]));
+  const other = image.find(entry => together.get(entry.name) !== entry.sha256);
+  if (other !== undefined) {
+    throw new ImageError(
+      'recipe-invalid',
+      `sysexts: the packages of ${sysext} do not go with the image's ${other.name} ${other.version}`,
+      {remedy: 'take out the package that conflicts, or move it to build.packages'},
+    );
+  }
+  const names = new Set(image.map(({name}) => name));
+  return all.filter(({name}) => !names.has(name));
 }
 
 /** One seed for all releases of a name: UUIDs and verity salt stay the same, which keeps updates small (D4). */

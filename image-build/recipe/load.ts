@@ -32,18 +32,29 @@ export function parseRecipe(text: string, path: string): Recipe {
     throw invalid(`${position(path, lines, syntax.pos[0])}: ${reason}`, syntax);
   }
   const value: unknown = document.toJS({maxAliasCount: 100});
-  if (Value.Check(Recipe, value)) return value;
-  const problem = firstProblem(value);
-  const offset = offsetOf(document, problem.keys);
-  throw invalid(
-    `${position(path, lines, offset)}: ${[problem.keys.join('.'), problem.text].join(' ').trim()}`,
-  );
+  const refuse = ({keys, text}: Problem) =>
+    invalid(`${position(path, lines, offsetOf(document, keys))}: ${[keys.join('.'), text].join(' ').trim()}`);
+  if (!Value.Check(Recipe, value)) throw refuse(firstProblem(value));
+  const problem = sysextProblem(value);
+  if (problem !== undefined) throw refuse(problem);
+  return value;
 }
 
 interface Problem {
   /** Where in the recipe: field names and list positions. */
   readonly keys: readonly (string | number)[];
   readonly text: string;
+}
+
+/** What no schema says: names are not used twice, and an extension holds something. */
+function sysextProblem({sysexts = []}: Recipe): Problem | undefined {
+  for (const [index, {name, packages = [], files = []}] of sysexts.entries()) {
+    const keys = ['sysexts', index, 'name'];
+    if (sysexts.findIndex(other => other.name === name) < index)
+      return {keys, text: `${name} is the name of another extension`};
+    if (packages.length + files.length === 0) return {keys, text: `${name} has neither packages nor files`};
+  }
+  return undefined;
 }
 
 function firstProblem(value: unknown): Problem {

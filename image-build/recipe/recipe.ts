@@ -13,6 +13,28 @@ const BelowUsr = Type.String({pattern: '^usr(/(?!\\.\\.?(/|$))[^/]+)+$'});
 const Word = Type.String({pattern: '^[A-Za-z0-9][A-Za-z0-9./-]*$'});
 const closed = {additionalProperties: false};
 
+/**
+ * A system extension (systemd-sysext(8)): software of its own image, merged into /usr of a machine that wants it. It
+ * is made for this release alone, of packages that the image does not have and of files.
+ */
+export const Sysext = Type.Object(
+  {
+    /** Of the extension and its image; systemd finds extension-release.NAME by it. */
+    name: Type.String({pattern: '^[a-z][a-z0-9-]*$'}),
+    /** Their dependencies come along, except what the image has. */
+    packages: Type.Optional(Type.Array(PackageName)),
+    files: Type.Optional(
+      Type.Array(Type.Object({source: Type.String(), destination: Type.String({pattern: '^/'})}, closed)),
+    ),
+    /** Units of these packages and files that run while the extension is merged. */
+    units: Type.Optional(Type.Array(UnitName)),
+    /** Paths of the packages that are left out, with `*` and `**`; outside /usr too. */
+    remove: Type.Optional(Type.Array(Type.String({pattern: '^[^/]+(/(?!\\.\\.?(/|$))[^/]+)*$'}))),
+  },
+  closed,
+);
+export type Sysext = Static<typeof Sysext>;
+
 /** A change made to the packages' files, in the order of the list; README.md of this folder says on what each works. */
 export const Provisioner = Type.Union([
   Type.Object(
@@ -77,6 +99,7 @@ export const Recipe = Type.Object(
       },
       closed,
     ),
+    sysexts: Type.Optional(Type.Array(Sysext)),
     export: Type.Object({formats: Type.Array(Type.String(), {minItems: 1})}, closed),
   },
   closed,

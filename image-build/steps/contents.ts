@@ -9,6 +9,7 @@ import {buildInventory, type OwnPart} from '../contents/inventory.ts';
 import {parseFileList, sizesByPackage, type PackageSize, type TreeFile} from '../contents/sizes.ts';
 import {writeSpdx} from '../contents/spdx.ts';
 import type {BuildContext} from './context.ts';
+import type {BuiltSysext} from './sysexts.ts';
 import {walk} from './walk.ts';
 
 export interface BillInput {
@@ -16,6 +17,7 @@ export interface BillInput {
   readonly rootHash: string;
   /** Agent name -> bundle. */
   readonly agents: Readonly<Record<string, string>>;
+  readonly sysexts: readonly BuiltSysext[];
 }
 
 /** Writes the SPDX and the CycloneDX document. */
@@ -30,7 +32,11 @@ export async function writeBills(
   for (const [name, bundle] of Object.entries(input.agents)) {
     own.push({name, version: input.version, sha256: await sha256File(bundle), license: 'Apache-2.0'});
   }
-  const debs = [...lock.image, ...lock.kernel];
+  for (const {name, image} of input.sysexts) {
+    const debs = (lock.sysexts?.[name] ?? []).map(entry => entry.name);
+    own.push({name: `sysext-${name}`, version: input.version, sha256: await sha256File(image), debs});
+  }
+  const debs = unique([...lock.image, ...lock.kernel, ...Object.values(lock.sysexts ?? {}).flat()]);
   const image: DescribedImage = {
     name: recipe.name,
     version: input.version,
@@ -38,14 +44,17 @@ export async function writeBills(
     rootHash: input.rootHash,
     components: buildInventory({
       distribution: recipe.sources.debian.suites[0] ?? 'trixie',
-      debs: unique(debs),
+      debs,
       status: parseDeb822(await readFile(join(imageRoot, 'var/lib/dpkg/status'), 'utf8')),
       npm: lock.npm,
       own,
-      copyright: await copyrights(
-        imageRoot,
-        debs.map(({name}) => name),
-      ),
+      copyright: new Map([
+        ...input.sysexts.flatMap(({tree}) => [...tree.copyright]),
+        ...(await copyrights(
+          imageRoot,
+          debs.map(({name}) => name),
+        )),
+      ]),
     }),
   };
   await writeFile(spdx, writeSpdx(image, 'hawser-image-build'));

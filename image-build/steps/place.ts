@@ -7,30 +7,43 @@ import {ImageError} from '../errors.ts';
 /**
  * Copies a folder's content to the folder `to`, or one file to the name `to` (absolute inside the tree `root`).
  * What is executable for its owner becomes 0755, the rest 0644, whatever the umask of the checkout was. Throws
- * {@link ImageError} `recipe-invalid` when `from` does not exist or a target lies outside `within`.
+ * {@link ImageError} `recipe-invalid`, naming the recipe's `field`, when `from` does not exist or a target lies outside
+ * `within`.
  */
-export async function placeFiles(from: string, root: string, to: string, within: string): Promise<void> {
+export async function placeFiles(
+  from: string,
+  root: string,
+  to: string,
+  within: string,
+  field = 'provision.steps',
+): Promise<void> {
   const kind = await lstat(from).catch((error: unknown) => {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
-    throw new ImageError('recipe-invalid', `provision.steps: there is no ${from}`, {
+    throw new ImageError('recipe-invalid', `${field}: there is no ${from}`, {
       remedy: 'correct the source in the recipe',
       cause: error,
     });
   });
-  if (kind.isFile()) return placeEntry(from, root, join('/', to), within);
+  if (kind.isFile()) return placeEntry(from, root, join('/', to), within, field);
   for (const entry of await readdir(from, {recursive: true, withFileTypes: true})) {
     const source = join(entry.parentPath, entry.name);
     const target = join('/', to, relative(from, source));
     // A folder above /usr is no content of its own.
     if (entry.isDirectory() && !isBelow(target, within)) continue;
     if (entry.isDirectory()) await makeFolder(root, join(root, target));
-    else await placeEntry(source, root, target, within);
+    else await placeEntry(source, root, target, within, field);
   }
 }
 
-async function placeEntry(source: string, root: string, to: string, within: string): Promise<void> {
+async function placeEntry(
+  source: string,
+  root: string,
+  to: string,
+  within: string,
+  field: string,
+): Promise<void> {
   if (!isBelow(to, within)) {
-    throw new ImageError('recipe-invalid', `provision.steps: ${to} is not below ${within}`, {
+    throw new ImageError('recipe-invalid', `${field}: ${to} is not below ${within}`, {
       remedy:
         'the image is /usr: put configuration into /usr/lib, or its first copy into /usr/share/hawser/etc',
     });

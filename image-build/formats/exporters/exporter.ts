@@ -1,5 +1,5 @@
 /** What an exporter is: one way to hand out the disk that was built. */
-import type {Artefact, ArtefactName} from '../../../services/common/contracts/image.ts';
+import type {Artefact, ArtefactName, SysextArtefactName} from '../../../services/common/contracts/image.ts';
 
 export interface ExportRequest {
   /** The raw disk that was built: every format is made from it and compared with it. */
@@ -19,7 +19,7 @@ export interface ExportRequest {
 
 /** A file that was written, read again and found equal to what the raw disk holds. */
 export interface ExportedFile extends Artefact {
-  readonly name: ArtefactName;
+  readonly name: ArtefactName | SysextArtefactName;
 }
 
 export interface Exporter {

@@ -1,7 +1,7 @@
 /** Files that appear under their name only after they have been checked. */
 import {open, rename, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {ArtefactName} from '../../../services/common/contracts/image.ts';
+import type {ArtefactName, SysextArtefactName} from '../../../services/common/contracts/image.ts';
 import {systemErrorCode} from '../../../services/common/errors.ts';
 import {syncFolder} from '../../../services/common/fs-atomic.ts';
 import {sha256File} from '../../../services/common/hash.ts';
@@ -14,7 +14,7 @@ import type {ExportedFile} from './exporter.ts';
  * left behind when either throws. Throws `disk-full`, and what the two throw.
  */
 export async function writeChecked(
-  target: {readonly folder: string; readonly file: string; readonly name: ArtefactName},
+  target: {readonly folder: string; readonly file: string; readonly name: ArtefactName | SysextArtefactName},
   write: (path: string) => Promise<void>,
   check: (path: string, sha256: string) => Promise<void>,
 ): Promise<ExportedFile> {

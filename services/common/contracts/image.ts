@@ -27,6 +27,8 @@ export const ArtefactName = Type.Union([
   Type.Literal('sbom.cdx'),
 ]);
 export type ArtefactName = Static<typeof ArtefactName>;
+/** The image of a system extension; a release has any number of them. */
+export type SysextArtefactName = `sysext-${string}`;
 
 export const ImageManifest = Type.Object({
   schema: Type.Literal(1),
@@ -46,5 +48,7 @@ export const ImageManifest = Type.Object({
   /** Hash of everything that the build was given: recipe, lock, files, agents, signing certificate. */
   inputs: Hex64,
   artefacts: Type.Record(Type.String(), Artefact),
+  /** System extensions of this release by name: dm-verity root hash of the artefact `sysext-NAME`. */
+  sysexts: Type.Optional(Type.Record(Type.String(), Hex64)),
 });
 export type ImageManifest = Static<typeof ImageManifest>;

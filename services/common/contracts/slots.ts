@@ -6,6 +6,8 @@ export const partitionType = {
   usr: '8484680c-9521-48c6-9c11-b0720656f69e',
   usrVerity: '77ff5f63-e7b6-4633-acf4-1565b864c0e6',
   root: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
+  rootVerity: '2c7357ed-ebd2-46d9-aec1-23d437ec2bf5',
+  rootVeritySignature: '41092b05-9fc8-4523-994f-2def0408b176',
 } as const;
 
 /** Label of a slot that holds no release. */

@@ -99,6 +99,7 @@ const input: InventoryInput = {
       license: 'Apache-2.0',
       npm: ['@scope/tool'],
     },
+    {name: 'sysext-shell', version: '0.1.0', debs: ['mawk', 'bash']},
   ],
   copyright: new Map([
     ['bash', COPYRIGHT],
@@ -124,6 +125,7 @@ test('the lock and the package database become one list with real dependency edg
     'deb:linux-image-6.12.117+deb13-amd64:amd64': [],
     'deb:mawk:amd64': ['deb:libc6:amd64'],
     'npm:@scope/tool@1.0.0': [],
+    'own:sysext-shell': ['deb:bash:amd64', 'deb:mawk:amd64'],
     'own:update-agent': ['npm:@scope/tool@1.0.0'],
   });
   const bash = image.components.find(one => one.name === 'bash');
@@ -147,12 +149,13 @@ test('a package that is installed but not locked, or in another version, stops t
   }
 });
 
-test('a package twice, a hash that is none, and an unknown npm package are refused', t => {
+test('a package twice, a hash that is none, and an unknown package of a part are refused', t => {
   const code = (change: Partial<InventoryInput>) =>
     t.throws(() => buildInventory({...input, ...change}), {instanceOf: ContentsError}).code;
   t.is(code({debs: [...input.debs, deb('bash', '5.2.37-2+b10')]}), 'duplicate-package');
   t.is(code({npm: [{name: '@scope/tool', version: '1.0.0', integrity: 'sha1-AAAA'}]}), 'bad-package');
   t.is(code({npm: []}), 'bad-package');
+  t.is(code({own: [{name: 'sysext-x', version: '1', debs: ['nowhere']}]}), 'bad-package');
 });
 
 async function cycloneDxCheck(): Promise<(value: unknown) => string[]> {
@@ -203,7 +206,7 @@ test('every SPDX relationship and reference leads to something in the document',
     t.true([...ids, 'SPDXRef-DOCUMENT'].includes(one.spdxElementId));
     t.true(ids.includes(one.relatedSpdxElement));
   }
-  t.is(document.relationships.filter(one => one.relationshipType === 'DEPENDS_ON').length, 6);
+  t.is(document.relationships.filter(one => one.relationshipType === 'DEPENDS_ON').length, 8);
   const used = new Set(
     document.packages.flatMap(one => one.licenseDeclared.match(/LicenseRef-[A-Za-z0-9.-]+/g) ?? []),
   );

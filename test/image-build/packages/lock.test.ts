@@ -42,16 +42,22 @@ const tarball: fc.Arbitrary<LockedTarball> = fc.record({
 });
 const named = <Entry extends {name: string}>(entry: fc.Arbitrary<Entry>) =>
   fc.uniqueArray(entry, {selector: ({name}) => name, maxLength: 6});
-const lock: fc.Arbitrary<Lock> = fc.record({
-  schema: fc.constant(1 as const),
-  request: hex,
-  epoch: fc.integer({min: 1, max: 2e9}),
-  seed: fc.uuid(),
-  tools: named(debianPackage),
-  image: named(debianPackage),
-  kernel: fc.array(debianPackage, {minLength: 1, maxLength: 1}),
-  npm: named(tarball),
-});
+const lock: fc.Arbitrary<Lock> = fc.record(
+  {
+    schema: fc.constant(1 as const),
+    request: hex,
+    epoch: fc.integer({min: 1, max: 2e9}),
+    seed: fc.uuid(),
+    tools: named(debianPackage),
+    image: named(debianPackage),
+    kernel: fc.array(debianPackage, {minLength: 1, maxLength: 1}),
+    npm: named(tarball),
+    sysexts: fc.dictionary(fc.constantFrom('debug', 'wireless', 'kube-1'), named(debianPackage), {
+      noNullPrototype: true,
+    }),
+  },
+  {requiredKeys: ['schema', 'request', 'epoch', 'seed', 'tools', 'image', 'kernel', 'npm']},
+);
 
 function sorted(value: Lock): Lock {
   const byName = <Entry extends {name: string}>(entries: readonly Entry[]) =>
@@ -62,6 +68,13 @@ function sorted(value: Lock): Lock {
     image: byName(value.image),
     kernel: byName(value.kernel),
     npm: byName(value.npm),
+    ...(value.sysexts === undefined
+      ? {}
+      : {
+          sysexts: Object.fromEntries(
+            Object.entries(value.sysexts).map(([sysext, entries]) => [sysext, byName(entries)]),
+          ),
+        }),
   };
 }
 
@@ -97,11 +110,14 @@ test('a difference, applied to the names and versions of the old lock, gives tho
   fc.assert(
     fc.property(lock, lock, (before, after) => {
       const held = (value: Lock) =>
-        new Map(
-          [...packageSets, 'npm' as const].flatMap(set =>
+        new Map<string, string>([
+          ...[...packageSets, 'npm' as const].flatMap(set =>
             value[set].map(entry => [`${set} ${entry.name}`, entry.version] as const),
           ),
-        );
+          ...Object.entries(value.sysexts ?? {}).flatMap(([sysext, entries]) =>
+            entries.map(entry => [`sysext ${sysext} ${entry.name}`, entry.version] as const),
+          ),
+        ]);
       const result = held(before);
       for (const {set, name, from, to} of diffLocks(before, after)) {
         t.is(result.get(`${set} ${name}`), from);

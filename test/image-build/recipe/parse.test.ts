@@ -77,6 +77,34 @@ test(
   /steps\.0/,
 );
 
+test('a name of two extensions is refused at the second', t => {
+  const text = recipe.replace(
+    'export:\n',
+    'sysexts:\n  - {name: debug, packages: [strace]}\n  - {name: debug, packages: [ltrace]}\nexport:\n',
+  );
+  const line = text.split('\n').indexOf('sysexts:') + 3;
+  const error = t.throws(() => parseRecipe(text, 'my.yaml'), {instanceOf: ImageError});
+  t.is(error?.message, `my.yaml:${line}:6: sysexts.1.name debug is the name of another extension`);
+});
+const emptySysext = 'sysexts: [{name: debug, units: [x.service]}]\n';
+test(
+  'an extension of nothing',
+  wrong,
+  'export:\n',
+  `${emptySysext}export:\n`,
+  12,
+  /neither packages nor files/,
+);
+const climbingSysext = 'sysexts: [{name: ../debug, packages: [strace]}]\n';
+test(
+  'an extension with a path for a name',
+  wrong,
+  'export:\n',
+  `${climbingSysext}export:\n`,
+  12,
+  /sysexts\.0/,
+);
+
 test('a missing field is reported at what should hold it', t => {
   const text = recipe.replace('  kernel: linux-image-amd64\n', '');
   const line = text.split('\n').indexOf('build:') + 1;
