@@ -1,0 +1,67 @@
+/** What the machine wants done, as data. The runner has one executor for each; a missing one does not compile. */
+import type {FailedRelease, MachinePhase} from '../common/contracts/fleet.ts';
+import type {LockPhase} from '../common/contracts/lock.ts';
+import type {ReleaseManifest} from '../common/contracts/release.ts';
+import type {RecordChange} from './record.ts';
+import type {StagedRelease, Verdict} from './states.ts';
+
+interface CommandData {
+  // Told: nothing comes back.
+  readonly remember: {readonly change: RecordChange};
+  readonly rememberFailed: {readonly failed: FailedRelease};
+  /** An event for the server and the journal. */
+  readonly note: {readonly event: string; readonly version?: string; readonly detail?: string};
+  readonly rememberVerdict: {readonly verdict: Verdict; readonly detail?: string};
+  readonly rememberReboots: {readonly reboots: number};
+  /** One more update in a row that was put off: the next attempt waits longer. */
+  readonly countPutOff: {};
+  readonly takeBaseline: {};
+  /** After an update: the boot loader's second place, UKIs that are of no use any more. */
+  readonly tidy: {};
+  /** Takes from a staged release the name by which it would boot. Nothing when it has none. */
+  readonly disarm: {readonly release: StagedRelease};
+  /** Tells server and lock where the machine is; whether it arrives does not matter. */
+  readonly report: {readonly phase: MachinePhase; readonly lock?: {readonly fence: string; readonly phase: LockPhase}};
+  /** The end of a tick: `poll` in the server's time, `retry` sooner, `now` at once in a new tick. */
+  readonly rest: {readonly wake: 'poll' | 'retry' | 'now' | 'never'; readonly waitsFor?: string};
+
+  // Asked: exactly one event comes back.
+  readonly checkServer: {};
+  readonly refreshMetadata: {readonly version: string};
+  readonly stage: {readonly release: ReleaseManifest};
+  readonly placeUki: {readonly release: ReleaseManifest};
+  readonly acquireLock: {readonly from: string; readonly to: string};
+  readonly confirmLock: {readonly fence: string};
+  readonly drain: {};
+  readonly arm: {readonly release: StagedRelease};
+  readonly reboot: {};
+  readonly proveHealth: {};
+  readonly bless: {};
+  readonly markBadAndReboot: {readonly version: string};
+  readonly returnToService: {};
+  readonly releaseLock: {readonly fence?: string; readonly putOff: boolean};
+  readonly dropStaged: {readonly version: string};
+}
+
+export type CommandName = keyof CommandData;
+export type CommandOf<Name extends CommandName> = Name extends CommandName
+  ? {readonly do: Name} & CommandData[Name]
+  : never;
+export type Command = CommandOf<CommandName>;
+
+/** Commands that nothing comes back from. All others end a list, and bring one event. */
+export const toldCommands = [
+  'remember',
+  'rememberFailed',
+  'note',
+  'rememberVerdict',
+  'rememberReboots',
+  'countPutOff',
+  'takeBaseline',
+  'tidy',
+  'disarm',
+  'report',
+  'rest',
+] as const satisfies readonly CommandName[];
+export type ToldCommand = (typeof toldCommands)[number];
+export type AskedCommand = Exclude<CommandName, ToldCommand>;
