@@ -2,6 +2,7 @@
 import type {FailedRelease, MachinePhase} from '../common/contracts/fleet.ts';
 import type {LockPhase} from '../common/contracts/lock.ts';
 import type {ReleaseManifest} from '../common/contracts/release.ts';
+import type {EventKind} from './events.ts';
 import type {RecordChange} from './record.ts';
 import type {StagedRelease, Verdict} from './states.ts';
 
@@ -21,7 +22,10 @@ interface CommandData {
   /** Takes from a staged release the name by which it would boot. Nothing when it has none. */
   readonly disarm: {readonly release: StagedRelease};
   /** Tells server and lock where the machine is; whether it arrives does not matter. */
-  readonly report: {readonly phase: MachinePhase; readonly lock?: {readonly fence: string; readonly phase: LockPhase}};
+  readonly report: {
+    readonly phase: MachinePhase;
+    readonly lock?: {readonly fence: string; readonly phase: LockPhase};
+  };
   /** The end of a tick: `poll` in the server's time, `retry` sooner, `now` at once in a new tick. */
   readonly rest: {readonly wake: 'poll' | 'retry' | 'now' | 'never'; readonly waitsFor?: string};
 
@@ -39,7 +43,7 @@ interface CommandData {
   readonly bless: {};
   readonly markBadAndReboot: {readonly version: string};
   readonly returnToService: {};
-  readonly releaseLock: {readonly fence?: string; readonly putOff: boolean};
+  readonly releaseLock: {readonly fence?: string};
   readonly dropStaged: {readonly version: string};
 }
 
@@ -65,3 +69,29 @@ export const toldCommands = [
 ] as const satisfies readonly CommandName[];
 export type ToldCommand = (typeof toldCommands)[number];
 export type AskedCommand = Exclude<CommandName, ToldCommand>;
+
+/** What each asked command can bring: a test holds every state in which it is given to having an answer to all of it. */
+export const answersTo = {
+  checkServer: [
+    'answer-none',
+    'answer-stage',
+    'answer-apply',
+    'server-unreachable',
+    'server-refused',
+    'server-failed',
+  ],
+  refreshMetadata: ['metadata-verified', 'release-unknown', 'metadata-unreachable', 'metadata-rejected'],
+  stage: ['slot-written', 'fetch-unreachable', 'payload-damaged', 'stage-failed'],
+  placeUki: ['uki-placed', 'esp-full', 'place-failed'],
+  acquireLock: ['lock-granted', 'lock-refused', 'lock-unreachable', 'lock-failed'],
+  confirmLock: ['lock-confirmed', 'lock-lost', 'lock-unreachable', 'lock-failed'],
+  drain: ['drained', 'drain-blocked', 'drain-failed'],
+  arm: ['armed', 'arm-failed'],
+  reboot: ['reboot-requested', 'reboot-failed'],
+  proveHealth: ['healthy', 'unhealthy'],
+  bless: ['blessed', 'bless-failed'],
+  markBadAndReboot: ['reboot-requested', 'reboot-failed'],
+  returnToService: ['returned', 'return-failed'],
+  releaseLock: ['lock-released', 'lock-lost', 'lock-unreachable', 'lock-failed'],
+  dropStaged: ['dropped', 'drop-failed'],
+} as const satisfies Readonly<Record<AskedCommand, readonly EventKind[]>>;

@@ -4,13 +4,7 @@ import type {ReleaseManifest} from '../common/contracts/release.ts';
 import type {Policy} from './states.ts';
 
 export type Refusal =
-  | 'runs-already'
-  | 'failed-before'
-  | 'not-proven'
-  | 'downgrade'
-  | 'range'
-  | 'barrier'
-  | 'version-unsupported';
+  'runs-already' | 'failed-before' | 'not-proven' | 'downgrade' | 'range' | 'barrier' | 'version-unsupported';
 
 export type Decision =
   | {readonly ok: true; readonly downgrade: boolean}
@@ -28,7 +22,8 @@ export function decide(release: ReleaseManifest, barriers: readonly string[], po
   if (failed !== undefined) return no('failed-before', `${release.version} failed here: ${failed.reason}`);
   if (!policy.proven) return no('not-proven', `${own.version}, which runs, has not proven itself yet`);
   // In a UKI's name `+N` counts boots (Boot Loader Specification): 1.0.0+7, once blessed, would have 7 tries again.
-  if (release.version.includes('+')) return no('version-unsupported', `${release.version} carries build metadata`);
+  if (release.version.includes('+'))
+    return no('version-unsupported', `${release.version} carries build metadata`);
 
   const order = semver.compare(release.version, own.version);
   // Their UKIs would have one name.

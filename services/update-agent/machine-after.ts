@@ -13,7 +13,11 @@ export const provingRow: Row<'proving'> = {
     run: state => {
       if (state.verdict === 'healthy') return go(state, {do: 'bless'});
       if (state.verdict === 'unhealthy') return leave(state, 'found unhealthy before');
-      return go(state, {do: 'report', phase: 'proving', ...lockAt('proving', state.fence)}, {do: 'proveHealth'});
+      return go(
+        state,
+        {do: 'report', phase: 'proving', ...lockAt('proving', state.fence)},
+        {do: 'proveHealth'},
+      );
     },
   },
   healthy: {
@@ -59,7 +63,12 @@ export const provingRow: Row<'proving'> = {
           : [
               {
                 do: 'rememberFailed',
-                failed: {...replaced, reason: 'rolled-back', detail: `back to ${version} by the operator`, at: policy.now},
+                failed: {
+                  ...replaced,
+                  reason: 'rolled-back',
+                  detail: `back to ${version} by the operator`,
+                  at: policy.now,
+                },
               } as const,
             ]),
         {do: 'note', event: 'updated', version},
@@ -70,8 +79,14 @@ export const provingRow: Row<'proving'> = {
       );
     },
   },
-  'bless-failed': {to: ['proving'], run: (state, {detail}) => rest(state, 'retry', `its boot entry: ${detail}`)},
-  'reboot-requested': {to: ['proving'], run: state => go(state, {do: 'rest', wake: 'never', waitsFor: 'the reboot'})},
+  'bless-failed': {
+    to: ['proving'],
+    run: (state, {detail}) => rest(state, 'retry', `its boot entry: ${detail}`),
+  },
+  'reboot-requested': {
+    to: ['proving'],
+    run: state => go(state, {do: 'rest', wake: 'never', waitsFor: 'the reboot'}),
+  },
   'reboot-failed': {to: ['proving'], run: (state, {detail}) => rest(state, 'retry', `a reboot: ${detail}`)},
 };
 
@@ -85,7 +100,6 @@ export const returningRow: Row<'returning'> = {
         {do: 'remember', change: {drained: false}},
         {
           do: 'releaseLock',
-          putOff: state.outcome === 'put-off',
           ...(state.fence === undefined ? {} : {fence: state.fence}),
         },
       ),
@@ -121,8 +135,14 @@ export const returningRow: Row<'returning'> = {
         {do: 'rest', wake: 'poll'},
       ),
   },
-  'lock-unreachable': {to: ['returning'], run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`)},
-  'lock-failed': {to: ['returning'], run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`)},
+  'lock-unreachable': {
+    to: ['returning'],
+    run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`),
+  },
+  'lock-failed': {
+    to: ['returning'],
+    run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`),
+  },
 };
 
 export const fallenBackRow: Row<'fell-back'> = {
@@ -137,7 +157,10 @@ export const fallenBackRow: Row<'fell-back'> = {
         {do: 'dropStaged', version: state.failed.version},
       ),
   },
-  dropped: {to: ['fell-back'], run: state => go(state, {do: 'remember', change: {staged: null}}, {do: 'proveHealth'})},
+  dropped: {
+    to: ['fell-back'],
+    run: state => go(state, {do: 'remember', change: {staged: null}}, {do: 'proveHealth'}),
+  },
   // Its UKI is exhausted or marked bad, so it does not boot all the same.
   'drop-failed': {to: ['fell-back'], run: state => go(state, {do: 'proveHealth'})},
   healthy: {to: ['fell-back'], run: state => go(state, {do: 'returnToService'})},
@@ -149,7 +172,7 @@ export const fallenBackRow: Row<'fell-back'> = {
       go(
         state,
         {do: 'remember', change: {drained: false}},
-        {do: 'releaseLock', putOff: false, ...(state.fence === undefined ? {} : {fence: state.fence})},
+        {do: 'releaseLock', ...(state.fence === undefined ? {} : {fence: state.fence})},
       ),
   },
   'return-failed': {
@@ -171,8 +194,14 @@ export const fallenBackRow: Row<'fell-back'> = {
         {do: 'rest', wake: 'poll'},
       ),
   },
-  'lock-unreachable': {to: ['fell-back'], run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`)},
-  'lock-failed': {to: ['fell-back'], run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`)},
+  'lock-unreachable': {
+    to: ['fell-back'],
+    run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`),
+  },
+  'lock-failed': {
+    to: ['fell-back'],
+    run: (state, {detail}) => rest(state, 'retry', `the lock's release: ${detail}`),
+  },
 };
 
 /** Marks the boot bad and reboots into the other slot, as often as that may be tried. */

@@ -92,16 +92,24 @@ export const drainingRow: Row<'draining'> = {
     },
   },
   'lock-lost': {to: ['returning'], run: (state, {detail}) => putOff(state.release, state.fence, detail)},
-  'lock-unreachable': {to: ['returning'], run: (state, {detail}) => putOff(state.release, state.fence, detail)},
+  'lock-unreachable': {
+    to: ['returning'],
+    run: (state, {detail}) => putOff(state.release, state.fence, detail),
+  },
+  'lock-failed': {to: ['returning'], run: (state, {detail}) => putOff(state.release, state.fence, detail)},
 };
 
 export const rebootingRow: Row<'rebooting'> = {
   armed: {to: ['rebooting'], run: state => go(state, {do: 'reboot'})},
   'arm-failed': {
     to: ['returning'],
-    run: (state, {detail}) => putOff(state.release, state.fence, `the release cannot be made bootable: ${detail}`),
+    run: (state, {detail}) =>
+      putOff(state.release, state.fence, `the release cannot be made bootable: ${detail}`),
   },
-  'reboot-requested': {to: ['rebooting'], run: state => go(state, {do: 'rest', wake: 'never', waitsFor: 'the reboot'})},
+  'reboot-requested': {
+    to: ['rebooting'],
+    run: state => go(state, {do: 'rest', wake: 'never', waitsFor: 'the reboot'}),
+  },
   'reboot-failed': {
     to: ['returning'],
     run: (state, {detail}) => putOff(state.release, state.fence, `no reboot: ${detail}`),
@@ -121,7 +129,12 @@ function putOff(release: StagedRelease, fence: string | undefined, detail: strin
     {do: 'returnToService'},
   ];
   return go(
-    {phase: 'returning', outcome: 'put-off', version: release.version, ...(fence === undefined ? {} : {fence})},
+    {
+      phase: 'returning',
+      outcome: 'put-off',
+      version: release.version,
+      ...(fence === undefined ? {} : {fence}),
+    },
     ...commands,
   );
 }

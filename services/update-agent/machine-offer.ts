@@ -147,7 +147,8 @@ export const stagedRow: Row<'staged'> = {
   'metadata-verified': {
     to: ['staged', 'locking', 'idle'],
     run: (state, {release, barriers}, policy) => {
-      if (release.rootHash !== state.release.rootHash) return drop(state, 'superseded by another build of it');
+      if (release.rootHash !== state.release.rootHash)
+        return drop(state, 'superseded by another build of it');
       const decision = decide(release, barriers, policy);
       if (!decision.ok) return drop(state, decision.detail);
       return go(
@@ -171,7 +172,12 @@ export const stagedRow: Row<'staged'> = {
   },
   dropped: {
     to: ['idle'],
-    run: () => go({phase: 'idle'}, {do: 'remember', change: {staged: null, progress: null}}, {do: 'rest', wake: 'now'}),
+    run: () =>
+      go(
+        {phase: 'idle'},
+        {do: 'remember', change: {staged: null, progress: null}},
+        {do: 'rest', wake: 'now'},
+      ),
   },
   'drop-failed': {to: ['staged'], run: (state, {detail}) => rest(state, 'poll', detail)},
 };
@@ -197,7 +203,17 @@ function accept(
   }
   const decision = decide(release, barriers, policy);
   if (!decision.ok) {
-    const told = decision.refusal === 'runs-already' ? [] : [{do: 'note', event: 'release-refused', version: release.version, detail: decision.detail} as const];
+    const told =
+      decision.refusal === 'runs-already'
+        ? []
+        : [
+            {
+              do: 'note',
+              event: 'release-refused',
+              version: release.version,
+              detail: decision.detail,
+            } as const,
+          ];
     return go(
       {phase: 'idle'},
       ...told,
@@ -224,7 +240,13 @@ function fail(state: StateOf<'fetching'>, policy: Policy, reason: string, detail
       : [
           {
             do: 'rememberFailed',
-            failed: {version, rootHash: release.rootHash, reason, detail: detail.slice(0, 1024), at: policy.now},
+            failed: {
+              version,
+              rootHash: release.rootHash,
+              reason,
+              detail: detail.slice(0, 1024),
+              at: policy.now,
+            },
           } as const,
         ]),
     {do: 'note', event: 'release-failed', version, detail: `${reason}: ${detail}`},

@@ -67,12 +67,30 @@ export const AgentRecord = Type.Object({
 });
 export type AgentRecord = Static<typeof AgentRecord>;
 
-type Changeable = 'staged' | 'fetching' | 'lock' | 'drained' | 'trial' | 'putOffs' | 'progress' | 'pollSeconds' | 'repositories';
+type Changeable =
+  | 'staged'
+  | 'fetching'
+  | 'lock'
+  | 'drained'
+  | 'trial'
+  | 'putOffs'
+  | 'progress'
+  | 'pollSeconds'
+  | 'repositories';
 /** Fields to set; `null` takes one away. */
 export type RecordChange = {readonly [Field in Changeable]?: AgentRecord[Field] | null};
 
 export function emptyRecord(): AgentRecord {
-  return {schema: 1, phase: 'idle', drained: false, putOffs: 0, failed: [], sequence: 0, events: [], history: []};
+  return {
+    schema: 1,
+    phase: 'idle',
+    drained: false,
+    putOffs: 0,
+    failed: [],
+    sequence: 0,
+    events: [],
+    history: [],
+  };
 }
 
 export function changeRecord(record: AgentRecord, change: RecordChange): AgentRecord {

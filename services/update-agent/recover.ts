@@ -50,16 +50,13 @@ export function recover(record: AgentRecord, facts: RunningFacts, now: string): 
     }
     return {phase: 'returning', outcome: 'put-off', version: facts.own.version, ...fence};
   }
-  if (staged !== undefined && staged.rootHash !== facts.own.rootHash) return {phase: 'staged', release: staged};
+  if (staged !== undefined && staged.rootHash !== facts.own.rootHash)
+    return {phase: 'staged', release: staged};
   if (record.fetching !== undefined) return {phase: 'fetching', ...record.fetching};
   return {phase: 'idle'};
 }
 
-function failureOf(
-  trial: NonNullable<AgentRecord['trial']>,
-  entry: TrialEntry,
-  at: string,
-): FailedRelease {
+function failureOf(trial: NonNullable<AgentRecord['trial']>, entry: TrialEntry, at: string): FailedRelease {
   const {version, rootHash} = trial;
   if (trial.verdict === 'unhealthy') {
     return {version, rootHash, reason: 'unhealthy', detail: (trial.detail ?? '').slice(0, 1024), at};

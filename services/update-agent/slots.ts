@@ -2,7 +2,13 @@
  * Which slot runs, which is idle, and what may be changed of the disk. Plans are data; adapters/ carry them out. The
  * running slot and its boot entry are in no plan, whatever is asked for.
  */
-import {emptySlotLabel, partitionType, slotLabel, slotPartitionUuids, slotTreeLabel} from '../common/contracts/slots.ts';
+import {
+  emptySlotLabel,
+  partitionType,
+  slotLabel,
+  slotPartitionUuids,
+  slotTreeLabel,
+} from '../common/contracts/slots.ts';
 import {UpdateAgentError} from './errors.ts';
 import {blessedUkiName, stagedUkiName, type UkiFile} from './uki-names.ts';
 
@@ -75,7 +81,10 @@ export function slotVersion(slot: Slot): string | undefined {
 }
 
 /** Before a byte of the idle slot is written, or when what is in it is given up. `fresh`: two new random UUIDs. */
-export function planEmpty(slots: Slots, fresh: {readonly data: string; readonly tree: string}): PartitionChange[] {
+export function planEmpty(
+  slots: Slots,
+  fresh: {readonly data: string; readonly tree: string},
+): PartitionChange[] {
   return guard(slots, [
     {number: slots.idle.data.number, label: emptySlotLabel, uuid: fresh.data},
     {number: slots.idle.tree.number, label: emptySlotLabel, uuid: fresh.tree},
@@ -126,7 +135,10 @@ export function planEsp(
   free: number,
 ): EspPlan {
   if (!running.proven) {
-    throw new UpdateAgentError('not-proven', `${running.version} has not proven itself: what is beside it stays`);
+    throw new UpdateAgentError(
+      'not-proven',
+      `${running.version} has not proven itself: what is beside it stays`,
+    );
   }
   const stale = files.filter(file => !isRunning(file, running.version));
   const needed = release.ukiBytes + release.loaderBytes + espSlack;

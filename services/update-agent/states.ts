@@ -48,7 +48,11 @@ interface StateData {
     /** Reboots after the verdict `unhealthy`, of at most `maxFallBackReboots`. */
     readonly reboots: number;
   };
-  readonly returning: {readonly outcome: 'updated' | 'put-off'; readonly version: string; readonly fence?: string};
+  readonly returning: {
+    readonly outcome: 'updated' | 'put-off';
+    readonly version: string;
+    readonly fence?: string;
+  };
   readonly 'fell-back': {readonly failed: FailedRelease; readonly fence?: string};
 }
 
