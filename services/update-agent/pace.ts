@@ -17,16 +17,10 @@ export interface Pace {
 
 /** Seconds; undefined for `never`: a reboot is on its way. */
 export function nextWakeSeconds({wake, pollSeconds, putOffs, random}: Pace): number | undefined {
-  switch (wake) {
-    case 'never':
-      return undefined;
-    case 'now':
-      return 0;
-    case 'retry':
-      return jitter(Math.min(retrySeconds, pollSeconds), random);
-    case 'poll':
-      return jitter(Math.min(pollSeconds * 2 ** Math.min(putOffs, maxPutOffDoublings), 86_400), random);
-  }
+  if (wake === 'never') return undefined;
+  if (wake === 'now') return 0;
+  if (wake === 'retry') return jitter(Math.min(retrySeconds, pollSeconds), random);
+  return jitter(Math.min(pollSeconds * 2 ** Math.min(putOffs, maxPutOffDoublings), 86_400), random);
 }
 
 function jitter(seconds: number, random: number): number {

@@ -90,7 +90,7 @@ class Run {
   ): Promise<AgentEvent | Pick<RunResult, 'wake' | 'waitsFor'> | undefined> {
     for (const command of commands) {
       if (command.do === 'rest') {
-        const {waitsFor, ...record} = this.#record;
+        const {waitsFor: _before, ...record} = this.#record;
         await this.#save({
           ...record,
           phase: this.#state.phase,

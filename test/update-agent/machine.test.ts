@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import test from 'ava';
 import {machinePhases, type MachinePhase} from '../../services/common/contracts/fleet.ts';
 import {
@@ -137,14 +137,7 @@ test('a release that failed is never staged again, and none is while the running
         }
         const last = commands.at(-1);
         if (last === undefined || last.do === 'rest') event = {kind: 'wake'};
-        else {
-          const answers: readonly EventKind[] = answersTo[last.do as AskedCommand];
-          event = eventsOf(
-            answers[choice % answers.length] ?? 'wake',
-            versions[choice % versions.length] ?? '',
-            'why',
-          );
-        }
+        else event = answer(last, state, choice);
         if (state.phase === 'rebooting') return;
       }
     }),
@@ -284,7 +277,7 @@ test('a lost answer, a refusal and a fault of the lock are three things; none of
   t.false(forgets({kind: 'lock-unreachable', detail: 'ECONNRESET'}), 'perhaps held');
   t.false(forgets({kind: 'lock-failed', detail: 'status 503'}), 'perhaps held');
   for (const kind of ['lock-refused', 'lock-unreachable', 'lock-failed'] as const) {
-    const {next} = step(state, {kind, refusal: 'quorum', detail: ''} as AgentEvent, policy());
+    const {next} = step(state, {kind, refusal: 'quorum', detail: ''}, policy());
     t.is(next.phase, 'locking');
   }
 });
