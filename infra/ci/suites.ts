@@ -15,7 +15,9 @@ export interface Suite {
 export const suites: readonly Suite[] = [
   {
     name: 'quick',
-    files: ['test/{bench,cli,common,enrol-agent,image-build,infra,machine-drivers,provisioner,update-agent}/**'],
+    files: [
+      'test/{bench,cli,common,enrol-agent,image-build,infra,machine-drivers,provisioner,update-agent}/**',
+    ],
     concurrency: 2,
     timeout: '5m',
     needsImage: false,
