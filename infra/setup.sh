@@ -38,6 +38,7 @@ if [ "${1:-}" = --test ]; then
   need openssl openssl
   need gpg gnupg
   need ip iproute2
+  need etcd etcd-server
   need systemd-analyze systemd
   need_file /usr/lib/systemd/boot/efi/systemd-bootx64.efi systemd-boot-efi
 fi

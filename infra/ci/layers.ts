@@ -54,7 +54,7 @@ export const parts: readonly Part[] = [
   {
     folder: 'services/reboot-lock',
     imports: 'common',
-    pure: ['semaphore.ts', 'quorum.ts'],
+    pure: ['semaphore.ts', 'quorum.ts', 'slots.ts', 'record.ts', 'snapshot.ts', 'errors.ts', 'ports.ts'],
   },
   {
     folder: 'services/update-agent',

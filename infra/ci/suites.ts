@@ -16,7 +16,8 @@ export const suites: readonly Suite[] = [
   {
     name: 'quick',
     files: [
-      'test/{bench,cli,common,enrol-agent,image-build,infra,machine-drivers,provisioner,update-agent}/**',
+      'test/{bench,cli,common,enrol-agent,image-build,infra,machine-drivers,provisioner}/**',
+      'test/{reboot-lock,update-agent}/**',
     ],
     concurrency: 2,
     timeout: '5m',
