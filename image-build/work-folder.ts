@@ -7,6 +7,7 @@ import {join} from 'node:path';
 import {exec} from '../services/common/exec.ts';
 import {systemErrorCode} from '../services/common/errors.ts';
 import {sha256} from '../services/common/hash.ts';
+import {processExists} from '../services/common/process-identity.ts';
 
 /** No step takes this long: an older work folder belongs to nobody, whichever machine made it. */
 const STALE_MS = 86_400_000;
@@ -56,7 +57,7 @@ async function sweep(folder: string, host: string): Promise<void> {
     const match = workName.exec(name);
     if (match === null) continue;
     const path = join(folder, name);
-    const orphaned = match[1] === host && !isAlive(Number(match[2]));
+    const orphaned = match[1] === host && !processExists(Number(match[2]));
     if (!orphaned && Date.now() - (await ageStamp(path)) < STALE_MS) continue;
     await rm(path, {recursive: true, force: true});
   }
@@ -68,15 +69,6 @@ async function ageStamp(path: string): Promise<number> {
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return Date.now();
     throw error;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemErrorCode(error) !== 'ESRCH';
   }
 }
 

@@ -1,7 +1,7 @@
 /** Folders in which a build works: gone when it ends, and when it was killed, gone when the next one begins. */
 import {mkdir, mkdtemp, readdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {systemErrorCode} from '../services/common/errors.ts';
+import {processExists} from '../services/common/process-identity.ts';
 
 const PREFIX = '.build-';
 
@@ -25,18 +25,9 @@ export async function removeAbandoned(parent: string): Promise<string[]> {
   const removed: string[] = [];
   for (const name of await readdir(parent).catch(() => [])) {
     const owner = /^\.build-(?<pid>\d+)-/.exec(name)?.groups?.['pid'];
-    if (owner === undefined || isAlive(Number(owner))) continue;
+    if (owner === undefined || processExists(Number(owner))) continue;
     await rm(join(parent, name), {recursive: true, force: true});
     removed.push(join(parent, name));
   }
   return removed;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return systemErrorCode(error) !== 'ESRCH';
-  }
 }

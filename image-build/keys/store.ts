@@ -5,6 +5,7 @@ import {dirname, join} from 'node:path';
 import {systemErrorCode} from '../../services/common/errors.ts';
 import {exec} from '../../services/common/exec.ts';
 import {syncFolder} from '../../services/common/fs-atomic.ts';
+import {isThere} from '../cache.ts';
 import {
   encodeVariableUpdate,
   secureBootVariables,
@@ -42,13 +43,13 @@ const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  */
 export async function loadKeys(folder: string): Promise<LoadedKeys> {
   const paths = keySetPaths(folder);
-  if (!(await exists(folder))) {
+  if (!(await isThere(folder))) {
     throw new KeysError('keys-missing', `there are no keys in ${folder}`, {
       remedy: 'make them with: hawser keys init',
     });
   }
   for (const file of allKeyFiles(paths)) {
-    if (await exists(file)) continue;
+    if (await isThere(file)) continue;
     throw new KeysError('keys-incomplete', `${file} is missing`, {
       remedy: `put it back from your copy of the keys, or move ${folder} away and run: hawser keys init`,
     });
@@ -70,7 +71,7 @@ export async function loadKeys(folder: string): Promise<LoadedKeys> {
  */
 export async function createKeys(input: CreateKeysInput): Promise<LoadedKeys & {readonly created: boolean}> {
   const {folder} = input;
-  if (await exists(folder)) return {...(await loadKeys(folder)), created: false};
+  if (await isThere(folder)) return {...(await loadKeys(folder)), created: false};
   await mkdir(dirname(folder), {recursive: true, mode: 0o700});
   const work = await mkdtemp(join(dirname(folder), '.keys-')); // mode 0700
   try {
@@ -166,14 +167,4 @@ async function moveInPlace(work: string, folder: string): Promise<boolean> {
   }
   await syncFolder(dirname(folder));
   return true;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path);
-    return true;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return false;
-    throw error;
-  }
 }

@@ -2,7 +2,6 @@
 import type {Artefact, ArtefactName} from '../../services/common/contracts/image.ts';
 import type {ExportRequest} from '../formats/exporters/exporter.ts';
 import {exporterFor} from '../formats/exporters/index.ts';
-import {writeQcow2} from '../formats/exporters/qcow2.ts';
 
 /**
  * Artefacts by name. Every exporter reads again what it wrote; they run at the same time, since one waits for
@@ -26,9 +25,4 @@ export async function exportDisk(
   await Promise.allSettled(runs);
   const files = await Promise.all(runs);
   return Object.fromEntries(files.flat().map(({name, ...artefact}) => [name, artefact]));
-}
-
-/** Writes a raw disk that is no image of ours (the one that ours is measured against) as qcow2, and compares. */
-export async function exportQcow2(disk: string, target: string, signal: AbortSignal): Promise<void> {
-  await writeQcow2(disk, target, signal);
 }

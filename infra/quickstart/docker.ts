@@ -1,14 +1,7 @@
 /** The four calls to a machine's Docker that the quickstart makes, over mutual TLS. */
-import {request} from 'node:https';
+import {callDocker, type DockerEndpoint} from '../../machine-drivers/docker/call.ts';
 
-export interface DockerEndpoint {
-  readonly host: string;
-  readonly port: number;
-  readonly servername: string;
-  readonly ca: Buffer;
-  readonly cert: Buffer;
-  readonly key: Buffer;
-}
+export type {DockerEndpoint} from '../../machine-drivers/docker/call.ts';
 
 const CALL_TIMEOUT_MS = 120_000;
 
@@ -51,39 +44,20 @@ export async function runContainer(
   await call(endpoint, 'POST', `/containers/${name}/start`, undefined, undefined, [204, 304]);
 }
 
-function call(
+async function call(
   endpoint: DockerEndpoint,
   method: string,
   path: string,
-  type?: string,
+  contentType?: string,
   body?: Buffer,
   okCodes: readonly number[] = [200, 201, 204],
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(
-      {
-        ...endpoint,
-        method,
-        path: `/v1.41${path}`,
-        agent: false,
-        headers: {...(type === undefined ? {} : {'content-type': type}), 'content-length': body?.length ?? 0},
-        signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
-      },
-      response => {
-        let text = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => (text += chunk));
-        response.on('error', reject);
-        response.on('end', () => {
-          if (okCodes.includes(response.statusCode ?? 0)) resolve(text);
-          else
-            reject(
-              new Error(`Docker answered ${response.statusCode} to ${method} ${path}: ${text.slice(0, 300)}`),
-            );
-        });
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(body);
+): Promise<void> {
+  await callDocker(endpoint, {
+    method,
+    path: `/v1.41${path}`,
+    okCodes,
+    timeoutMs: CALL_TIMEOUT_MS,
+    ...(contentType === undefined ? {} : {contentType}),
+    ...(body === undefined ? {} : {body}),
   });
 }

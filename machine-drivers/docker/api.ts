@@ -1,11 +1,11 @@
 /** The few calls that we make to a machine's Docker, by mutual TLS. */
 import {readFile} from 'node:fs/promises';
-import {request} from 'node:https';
 import {join} from 'node:path';
 import {Type} from 'typebox';
 import {machineServerName} from '../../services/common/contracts/enrolment.ts';
 import {parseJson} from '../../services/common/parse.ts';
 import type {Address} from '../driver.ts';
+import {callDocker} from './call.ts';
 
 export interface DockerTarget {
   readonly address: Address;
@@ -15,8 +15,6 @@ export interface DockerTarget {
 }
 
 export const certificateFiles = {ca: 'ca.pem', cert: 'cert.pem', key: 'key.pem'} as const;
-
-const MAX_ANSWER_BYTES = 1 << 20;
 
 /** Resolves when the daemon answers its health call with 200. */
 export async function ping(target: DockerTarget, timeoutMs: number, signal?: AbortSignal): Promise<void> {
@@ -41,40 +39,13 @@ async function get(
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<string> {
-  const [ca, cert, key] = await Promise.all(
-    [certificateFiles.ca, certificateFiles.cert, certificateFiles.key].map(file =>
-      readFile(join(target.folder, file)),
-    ),
-  );
-  const limit = AbortSignal.timeout(timeoutMs);
-  return new Promise((resolve, reject) => {
-    const call = request(
-      {
-        host: target.address.host,
-        port: target.address.port,
-        path,
-        servername: machineServerName(target.uuid),
-        ca,
-        cert,
-        key,
-        agent: false,
-        signal: signal === undefined ? limit : AbortSignal.any([signal, limit]),
-      },
-      response => {
-        let body = '';
-        response.setEncoding('utf8');
-        response.on('data', (chunk: string) => {
-          body += chunk;
-          if (body.length > MAX_ANSWER_BYTES) call.destroy(new Error('the answer is too long'));
-        });
-        response.on('error', reject);
-        response.on('end', () => {
-          if (response.statusCode === 200) resolve(body);
-          else reject(new Error(`Docker answered ${response.statusCode}`));
-        });
-      },
-    );
-    call.on('error', error => reject(limit.aborted ? new Error('no answer in time', {cause: error}) : error));
-    call.end();
-  });
+  const read = (file: string) => readFile(join(target.folder, file));
+  const [ca, cert, key] = await Promise.all([
+    read(certificateFiles.ca),
+    read(certificateFiles.cert),
+    read(certificateFiles.key),
+  ]);
+  const {host, port} = target.address;
+  const servername = machineServerName(target.uuid);
+  return callDocker({host, port, servername, ca, cert, key}, {path, timeoutMs, signal});
 }

@@ -1,5 +1,6 @@
 /** Which process is meant: a number alone is reused by the kernel, a number with its start time is not. */
 import {readFile, readdir} from 'node:fs/promises';
+import {systemErrorCode} from './errors.ts';
 import {exec} from './exec.ts';
 
 export interface ProcessIdentity {
@@ -28,6 +29,16 @@ export async function processStart(pid: number): Promise<string | undefined> {
 /** A leader that has ended while its threads still end keeps files and ports open. */
 async function hasThreads(pid: number): Promise<boolean> {
   return (await readdir(`/proc/${pid}/task`)).length > 1;
+}
+
+/** Whether any process has this number now, ours or another user's; one that ended long ago may have lent it on. */
+export function processExists(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemErrorCode(error) !== 'ESRCH';
+  }
 }
 
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {

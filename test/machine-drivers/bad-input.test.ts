@@ -7,9 +7,9 @@ import test from 'ava';
 import type {ExecutionContext} from 'ava';
 import {exec} from '../../services/common/exec.ts';
 import type {ExecResult} from '../../services/common/exec.ts';
+import {environmentOf, launcher} from '../support/cli.ts';
 import {temporaryFolder} from './support/runtime.ts';
 
-const launcher = fileURLToPath(new URL('../../services/cli/hawser', import.meta.url));
 const dyingQemu = fileURLToPath(new URL('./fixtures/dying-qemu', import.meta.url));
 
 interface Bench {
@@ -22,12 +22,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   const home = await temporaryFolder(t);
   const image = join(home, 'image.qcow2');
   await exec(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '64M'], {timeoutMs: 30_000});
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    HOME: home,
-    HAWSER_HOME: home,
-    HAWSER_CACHE: join(home, 'cache'),
-  };
+  const env = environmentOf(home);
   return {
     home,
     image,

@@ -3,24 +3,17 @@ import {spawn} from 'node:child_process';
 import {readFile, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
-import {fileURLToPath} from 'node:url';
 import test from 'ava';
 import type {ExecutionContext} from 'ava';
 import {exec} from '../../services/common/exec.ts';
+import {environmentOf, launcher} from '../support/cli.ts';
 import {temporaryFolder} from './support/runtime.ts';
-
-const launcher = fileURLToPath(new URL('../../services/cli/hawser', import.meta.url));
 
 async function bench(t: ExecutionContext) {
   const home = await temporaryFolder(t);
   const image = join(home, 'image.qcow2');
   await exec(['qemu-img', 'create', '-q', '-f', 'qcow2', image, '64M'], {timeoutMs: 30_000});
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    HOME: home,
-    HAWSER_HOME: home,
-    HAWSER_CACHE: join(home, 'cache'),
-  };
+  const env = environmentOf(home);
   const run = (words: readonly string[]) =>
     exec([launcher, 'machine', ...words], {timeoutMs: 60_000, okCodes: [0, 1, 130], env});
   const flags = [

@@ -2,7 +2,8 @@
 import {join} from 'node:path';
 import {exec, type ExecResult} from '../../services/common/exec.ts';
 
-const launcher = join(import.meta.dirname, '../../services/cli/hawser');
+/** The command as it is installed. */
+export const launcher = join(import.meta.dirname, '../../services/cli/hawser');
 
 /** Set by `npm test`: a home that holds an image and its keys. */
 export function testHome(): string {
@@ -10,6 +11,12 @@ export function testHome(): string {
   if (home === undefined)
     throw new Error('HAWSER_TEST_HOME is not set: run this suite by npm test -- machines');
   return home;
+}
+
+/** An environment that has nothing of this machine's but its programs: home, cache and images lie below `home`. */
+export function environmentOf(home: string): Record<string, string> {
+  const {PATH = '/usr/sbin:/usr/bin:/sbin:/bin'} = process.env;
+  return {PATH, HOME: home, HAWSER_HOME: home, HAWSER_CACHE: join(home, 'cache')};
 }
 
 export interface CliOptions {

@@ -34,12 +34,6 @@ export async function compareQcow2(disk: string, path: string, signal: AbortSign
   await compare({disk, signal}, path);
 }
 
-/** Writes any raw disk as `target` and compares the two byte by byte. */
-export async function writeQcow2(disk: string, target: string, signal: AbortSignal): Promise<void> {
-  await convert({disk, signal}, target);
-  await compare({disk, signal}, target);
-}
-
 // No -W: two runs with it gave different bytes. Large clusters: fewer and better compressed pieces.
 async function convert({disk, signal}: Pick<ExportRequest, 'disk' | 'signal'>, path: string): Promise<void> {
   const options = 'compression_type=zstd,cluster_size=2M,lazy_refcounts=off';

@@ -5,16 +5,12 @@
 import {Type, type Static} from 'typebox';
 import {
   commonSections,
-  deviceLists,
   fileSchema,
-  filesList,
   filesystemFields,
-  filesystemsList,
   ignitionSectionFields,
-  luksList,
   luksSchema,
-  nodeLists,
   resourceFields,
+  storageFields,
   tangList,
 } from './schema.ts';
 
@@ -39,11 +35,7 @@ const baseFields = {
   ignition: optional(Type.Object(ignitionSectionFields(ButaneResource))),
   storage: optional(
     Type.Object({
-      ...deviceLists,
-      luks: luksList(ButaneLuks),
-      filesystems: filesystemsList(ButaneFilesystem),
-      ...nodeLists,
-      files: filesList(ButaneFile),
+      ...storageFields(ButaneFile, ButaneLuks, ButaneFilesystem),
       trees: optional(Type.Array(Tree, {concat: true})),
     }),
   ),

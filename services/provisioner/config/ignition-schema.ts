@@ -4,14 +4,10 @@ import {
   Filesystem,
   Resource,
   commonSections,
-  deviceLists,
   fileSchema,
-  filesList,
-  filesystemsList,
   ignitionSectionFields,
-  luksList,
   luksSchema,
-  nodeLists,
+  storageFields,
   type Directory,
   type Disk,
   type Group,
@@ -30,15 +26,7 @@ const Luks = luksSchema(Resource);
 
 export const IgnitionConfig = Type.Object({
   ignition: Type.Object({version: Type.String(), ...ignitionSectionFields(Resource)}),
-  storage: Type.Optional(
-    Type.Object({
-      ...deviceLists,
-      luks: luksList(Luks),
-      filesystems: filesystemsList(Filesystem),
-      ...nodeLists,
-      files: filesList(File),
-    }),
-  ),
+  storage: Type.Optional(Type.Object(storageFields(File, Luks, Filesystem))),
   ...commonSections,
 });
 

@@ -142,18 +142,33 @@ export const nodeLists = {
   directories: keyed(Directory, 'path', 'node'),
   links: keyed(Link, 'path', 'node'),
 };
-export function filesList<Item extends TSchema>(item: Item) {
+function filesList<Item extends TSchema>(item: Item) {
   return keyed(item, 'path', 'node');
 }
-export function luksList<Item extends TSchema>(item: Item) {
+function luksList<Item extends TSchema>(item: Item) {
   return optional(Type.Array(item, {key: 'name', since: 2}));
 }
-export const deviceLists = {
+const deviceLists = {
   disks: keyed(Disk, 'device'),
   raid: keyed(Raid, 'name'),
 };
-export function filesystemsList<Item extends TSchema>(item: Item) {
+function filesystemsList<Item extends TSchema>(item: Item) {
   return keyed(item, 'device');
+}
+
+/** The storage section, by the kinds of file, LUKS volume and file system that a dialect has. */
+export function storageFields<File extends TSchema, Luks extends TSchema, Filesystem extends TSchema>(
+  file: File,
+  luks: Luks,
+  filesystem: Filesystem,
+) {
+  return {
+    ...deviceLists,
+    luks: luksList(luks),
+    filesystems: filesystemsList(filesystem),
+    ...nodeLists,
+    files: filesList(file),
+  };
 }
 
 const Dropin = Type.Object({

@@ -3,9 +3,9 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {exec} from '../../../services/common/exec.ts';
+import {environmentOf, launcher} from '../../support/cli.ts';
 import {loadRecipe} from '../../../image-build/recipe/load.ts';
 
-const main = join(import.meta.dirname, '../../../services/cli/main.ts');
 const recipe = join(import.meta.dirname, '../../../image-build/recipe.yaml');
 
 const hex = 'a'.repeat(64);
@@ -34,14 +34,13 @@ interface Run {
 async function start(t: ExecutionContext): Promise<Run> {
   const home = await mkdtemp(join(tmpdir(), 'hawser-bad-'));
   t.teardown(() => rm(home, {recursive: true, force: true}));
-  const {PATH = '/usr/sbin:/usr/bin:/sbin:/bin'} = process.env;
   return {
     home,
     hawser: async (...args) =>
-      exec([process.execPath, main, ...args], {
+      exec([launcher, ...args], {
         timeoutMs: 60_000,
         cwd: home,
-        env: {PATH, HOME: home, HAWSER_HOME: home, HAWSER_CACHE: join(home, 'cache')},
+        env: environmentOf(home),
         okCodes: [0, 1, 2],
       }),
     image: async (name, content) => {

@@ -3,21 +3,32 @@ import assert from 'node:assert/strict';
 import {mkdir, open, readFile, readdir, writeFile} from 'node:fs/promises';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {join} from 'node:path';
+import {detachSignature} from '../../../image-build/formats/pe-signature.ts';
 import {execInRoot} from '../../../image-build/tools-root.ts';
+import {partitionType, slotPartitionUuids} from '../../../services/common/contracts/slots.ts';
 import {exec} from '../../../services/common/exec.ts';
+import {openFileSource} from '../../../services/common/formats/file-source.ts';
+import {findPartition, readGpt} from '../../../services/common/formats/gpt.ts';
 import {resolvePaths} from '../../../services/common/paths.ts';
 import type {Machine} from '../../support/vm/machine.ts';
 import {configFor, firstBootDone, fwCfg, type Case, type Lab} from './lab.ts';
 
-const MIB = 1024 ** 2;
 const BLOCK = 4096;
 
-/** Offset of the slot in use on the disk: partition 2, see `image-build/steps/disk.ts`. */
+/** Offset of the release's slot on the raw disk. */
 async function slotOffset(machine: Machine): Promise<number> {
-  const {stdout} = await exec(['sfdisk', '-d', machine.disk.path], {timeoutMs: 10_000});
-  const start = /2 : start=\s*(\d+)/.exec(stdout)?.[1];
-  assert.ok(start !== undefined, stdout);
-  return Number(start) * 512;
+  const {data} = slotPartitionUuids(machine.manifest.rootHash);
+  return partitionOffset(machine, {type: partitionType.usr, uuid: data});
+}
+
+async function partitionOffset(machine: Machine, wanted: {type: string; uuid?: string}): Promise<number> {
+  await using disk = await openFileSource(machine.disk.path);
+  return findPartition(await readGpt(disk), wanted).offset;
+}
+
+/** The disk and the place of its ESP, as mtools take them. */
+async function espOf(machine: Machine): Promise<string> {
+  return `${machine.disk.path}@@${await partitionOffset(machine, {type: partitionType.esp})}`;
 }
 
 async function flip(path: string, offset: number): Promise<void> {
@@ -32,9 +43,9 @@ async function flip(path: string, offset: number): Promise<void> {
   }
 }
 
-/** The ESP starts at 1 MiB. Returns the one UKI's name, with its counter. */
+/** The one UKI's name, with its counter. */
 async function ukiName(machine: Machine): Promise<string> {
-  const {stdout} = await exec(['mdir', '-b', '-i', `${machine.disk.path}@@${MIB}`, '::/EFI/Linux'], {
+  const {stdout} = await exec(['mdir', '-b', '-i', await espOf(machine), '::/EFI/Linux'], {
     timeoutMs: 10_000,
   });
   return stdout.trim().split('/').at(-1) ?? '';
@@ -44,7 +55,7 @@ async function ukiName(machine: Machine): Promise<string> {
 async function signWithOtherKey(lab: Lab, machine: Machine): Promise<void> {
   const folder = join(lab.folder, 'foreign');
   await mkdir(folder);
-  const esp = `${machine.disk.path}@@${MIB}`;
+  const esp = await espOf(machine);
   const name = `::/EFI/Linux/${await ukiName(machine)}`;
   await exec(['mcopy', '-o', '-i', esp, name, join(folder, 'in.efi')], {timeoutMs: 60_000});
   const key = ['-newkey', 'rsa:2048', '-nodes', '-keyout', join(folder, 'key'), '-out', join(folder, 'crt')];
@@ -69,8 +80,8 @@ async function signWithOtherKey(lab: Lab, machine: Machine): Promise<void> {
   await exec(['mcopy', '-o', '-i', esp, join(folder, 'out.efi'), name], {timeoutMs: 60_000});
 }
 
-async function replaceUki(lab: Lab, machine: Machine, change: (uki: Buffer) => Buffer): Promise<void> {
-  const esp = `${machine.disk.path}@@${MIB}`;
+async function replaceUki(lab: Lab, machine: Machine, change: (uki: Buffer) => Uint8Array): Promise<void> {
+  const esp = await espOf(machine);
   const name = `::/EFI/Linux/${await ukiName(machine)}`;
   const path = join(lab.folder, 'changed.efi');
   await exec(['mcopy', '-o', '-i', esp, name, path], {timeoutMs: 60_000});
@@ -160,6 +171,10 @@ export const secureBootCase: Case = {
   },
 };
 
+function withoutSignature(uki: Buffer): Uint8Array {
+  return detachSignature(uki).unsigned;
+}
+
 export const foreignUkiCase: Case = {
   name: 'foreign-uki',
   title: 'Secure Boot: a changed UKI, one signed by other keys and one unsigned are refused',
@@ -175,23 +190,12 @@ export const foreignUkiCase: Case = {
     await refusedByFirmware(lab, changed, 'changed command line in the UKI');
 
     const foreign = await lab.machine({firmware: 'secure-boot', disk: 'raw'});
-    await replaceUki(lab, foreign, stripSignature);
+    await replaceUki(lab, foreign, withoutSignature);
     await signWithOtherKey(lab, foreign);
     await refusedByFirmware(lab, foreign, 'UKI signed by another key');
 
     const unsigned = await lab.machine({firmware: 'secure-boot', disk: 'raw'});
-    await replaceUki(lab, unsigned, stripSignature);
+    await replaceUki(lab, unsigned, withoutSignature);
     await refusedByFirmware(lab, unsigned, 'UKI without a signature');
   },
 };
-
-/** Cuts off the certificate table (PE optional header, data directory 4) and clears its entry. */
-function stripSignature(uki: Buffer): Buffer {
-  const pe = uki.readUInt32LE(0x3c);
-  const entry = pe + 24 + 112 + 4 * 8;
-  const at = uki.readUInt32LE(entry);
-  assert.ok(at > 0, 'the UKI was signed');
-  const copy = Buffer.from(uki.subarray(0, at));
-  copy.fill(0, entry, entry + 8);
-  return copy;
-}
