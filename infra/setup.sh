@@ -21,6 +21,8 @@ need apt-get apt
 need ssh openssh-client
 need scp openssh-client
 need npm npm
+# hawser server starts one unless it is told of another
+need etcd etcd-server
 need_file /usr/share/OVMF/OVMF_CODE_4M.fd ovmf
 need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 need_file /usr/bin/newuidmap uidmap

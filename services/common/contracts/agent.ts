@@ -6,6 +6,11 @@ export const AgentConfig = Type.Object(
   {
     /** Base address of the update server, `https://...`. */
     server: Type.String({pattern: '^https://', maxLength: 2048}),
+    /**
+     * Name checked in the server's certificate (against the fleet's CA); absent for `server.hawser.internal`, which all
+     * servers of ours carry, so that any address may be dialled.
+     */
+    serverName: Type.Optional(Type.String({minLength: 1, maxLength: 253})),
     labels: Type.Optional(Labels),
     /** Repositories to fetch from instead of the server's own: a mirror is a copy. */
     repositories: Type.Optional(Type.Array(Type.String({maxLength: 2048}), {maxItems: 8})),
