@@ -15,6 +15,7 @@ import type {Inputs} from './inputs.ts';
 import {keySetPaths} from './keys/key-set.ts';
 import {prepareBuild, type PrepareRequest} from './preparation.ts';
 import {publishImage} from './publish.ts';
+import {checkRecipeFolder} from './recipe/load.ts';
 import {checkSigning, type Signing} from './signing.ts';
 import {buildAgents} from './steps/agents.ts';
 import {compressDisk} from './steps/compress.ts';
@@ -59,6 +60,7 @@ export async function buildImage(request: BuildRequest): Promise<BuiltImage> {
   const umask = process.umask(0o022);
   try {
     await checkSigning(request.signing);
+    await checkRecipeFolder(request.recipe, request.recipeFolder);
     request.recipe.export.formats.forEach(exporterFor); // a wrong name is said now, not when all else is built
     const context = await prepareBuild(request);
     // The trees are hard links to the cache, so they are made on its file system; artefacts where they will stay.

@@ -1,5 +1,6 @@
 /** Reads a recipe from disk and says at which line it is wrong. */
-import {readFile} from 'node:fs/promises';
+import {readFile, stat} from 'node:fs/promises';
+import {join} from 'node:path';
 import {isMap, isNode, isScalar, LineCounter, parseDocument, type Document} from 'yaml';
 import {Value} from 'typebox/value';
 import {systemErrorCode} from '../../services/common/errors.ts';
@@ -19,6 +20,16 @@ export async function loadRecipe(path: string): Promise<Recipe> {
     });
   }
   return parseRecipe(text, path);
+}
+
+/** Throws {@link ImageError} `recipe-invalid` when what belongs beside a recipe is not in `folder`. */
+export async function checkRecipeFolder(recipe: Recipe, folder: string): Promise<void> {
+  for (const name of [recipe.build.modules, 'initrd/contents.list']) {
+    if ((await stat(join(folder, name)).catch(() => undefined))?.isFile()) continue;
+    throw new ImageError('recipe-invalid', `there is no ${name} beside the recipe, in ${folder}`, {
+      remedy: 'copy it from image-build/, and change there what your image needs',
+    });
+  }
 }
 
 /** The pure half of {@link loadRecipe}. */

@@ -57,11 +57,12 @@ function rulesOfPart(part: Part) {
   const own = part.imports === 'common' ? [...everywhere, otherParts(part)] : everywhere;
   const inPart = (name: string) => `${part.folder}/${name}`;
   const whole = {files: [inPart('**')], rules: restrictImports(own)};
-  if (part.pure.length === 0) return [whole];
+  const core = [...part.pure, ...(part.conducting ?? [])];
+  if (core.length === 0) return [whole];
   return [
     whole,
     {
-      files: part.pure.map(inPart),
+      files: core.map(inPart),
       excludeFiles: (part.notPure ?? []).map(inPart),
       rules: restrictImports([...own, ...pureCore]),
     },

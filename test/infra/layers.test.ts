@@ -1,11 +1,11 @@
 /** Every layer rule refuses: a small tree is written that breaks each rule once per file, and linted with the real rules. */
-import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {glob, mkdir, mkdtemp, readFile, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
-import {dirname, join} from 'node:path';
+import {dirname, join, normalize} from 'node:path';
 import test from 'ava';
 import {Type} from 'typebox';
 import {clientLibraries} from '../../infra/ci/lint-rules.ts';
-import {partName, parts, purePackages, type Part} from '../../infra/ci/layers.ts';
+import {computing, partName, parts, purePackages, type Part} from '../../infra/ci/layers.ts';
 import {exec} from '../../services/common/exec.ts';
 import {parseJson} from '../../services/common/parse.ts';
 
@@ -83,7 +83,9 @@ test('every file of a pure core is refused node:*, adapters and each client libr
     '../adapters/disk.ts',
     ...clientLibraries(),
   ];
-  const files = parts.flatMap(part => part.pure.map(pattern => example(part, pattern)));
+  const files = parts.flatMap(part =>
+    [...part.pure, ...(part.conducting ?? [])].map(pattern => example(part, pattern)),
+  );
   const found = await lint(
     Object.fromEntries(files.map(file => [file, [...wrong, ...purePackages, './own.ts']])),
   );
@@ -111,4 +113,49 @@ test('in every part: nothing imports a main.ts, test/ or infra/, and programs an
 test('services/cli composes: it may import every part', async t => {
   const names = parts.map(part => `../${partName(part)}/commands.ts`);
   t.deepEqual([...(await lint({'services/cli/server-part.ts': names}))], []);
+});
+
+/** Files of the repository that `patterns` of a part cover. */
+async function filesOf(part: Part, patterns: readonly string[]): Promise<string[]> {
+  const found = patterns.map(pattern => Array.fromAsync(glob(join(part.folder, pattern), {cwd: root})));
+  return (await Promise.all(found)).flat();
+}
+
+/** The relative imports of a source that are still there at run time: those of types alone are erased. */
+function importsOf(source: string): string[] {
+  const statements = source.matchAll(/^(?:import|export)\s+(type\s)?[^;]*?from '(\.[^']+)';/gm);
+  return [...statements].flatMap(([, type, path]) =>
+    type === undefined && path !== undefined ? [path] : [],
+  );
+}
+
+test('what a file of a pure core imports is pure as well, however far one follows', async t => {
+  const pure = new Set<string>();
+  for (const part of parts) {
+    const outside = await filesOf(part, part.notPure ?? []);
+    for (const file of await filesOf(part, part.pure)) if (!outside.includes(file)) pure.add(file);
+  }
+  t.true(pure.size > 100);
+  const allowed = new Set([...pure, ...computing]);
+  const wrong: string[] = [];
+  for (const file of pure) {
+    for (const path of importsOf(await readFile(join(root, file), 'utf8'))) {
+      const target = normalize(join(dirname(file), path));
+      if (!allowed.has(target)) wrong.push(`${file} imports ${target}`);
+    }
+  }
+  t.deepEqual(wrong, [], 'name them in `pure` of infra/ci/layers.ts, or hand them in as arguments');
+});
+
+test('an import is seen whatever its form, and one of types alone is none', t => {
+  const source = [
+    "import {a} from './a.ts';",
+    "import type {b} from './b.ts';",
+    'import {',
+    '  c,',
+    "} from '../c.ts';",
+    "export {d} from './d.ts';",
+    "import {e} from 'typebox';",
+  ];
+  t.deepEqual(importsOf(source.join('\n')), ['./a.ts', '../c.ts', './d.ts']);
 });

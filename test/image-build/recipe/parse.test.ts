@@ -1,13 +1,22 @@
 import {readFile} from 'node:fs/promises';
+import {dirname} from 'node:path';
 import test from 'ava';
 import {ImageError} from '../../../image-build/errors.ts';
-import {loadRecipe, parseRecipe} from '../../../image-build/recipe/load.ts';
+import {checkRecipeFolder, loadRecipe, parseRecipe} from '../../../image-build/recipe/load.ts';
 
 const path = new URL('../../../image-build/recipe.yaml', import.meta.url).pathname;
 const recipe = await readFile(path, 'utf8');
 
 test('the recipe of the Hawser image is valid', t => {
   t.is(parseRecipe(recipe, 'recipe.yaml').name, 'hawser');
+});
+
+test('what belongs beside a recipe is missed by name', async t => {
+  const parsed = parseRecipe(recipe, 'recipe.yaml');
+  await t.notThrowsAsync(checkRecipeFolder(parsed, dirname(path)));
+  const error = await t.throwsAsync(checkRecipeFolder(parsed, '/nowhere'), {instanceOf: ImageError});
+  t.is(error?.message, 'there is no modules.list beside the recipe, in /nowhere');
+  t.truthy(error?.remedy);
 });
 
 test('a recipe that does not exist names its path', async t => {
