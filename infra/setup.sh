@@ -28,6 +28,8 @@ need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 need_file /usr/bin/newuidmap uidmap
 # the container of the quickstart is made of it
 need_file /bin/busybox busybox-static
+# the one address before the quickstart's machines
+need haproxy haproxy
 
 if [ "${1:-}" = --test ]; then
   need sfdisk fdisk
@@ -42,6 +44,10 @@ if [ "${1:-}" = --test ]; then
   need ip iproute2
   need etcd etcd-server
   need systemd-analyze systemd
+  # clusters of real daemons in namespaces
+  need dockerd docker.io
+  need etcd etcd-server
+  need etcdctl etcd-client
   need_file /usr/lib/systemd/boot/efi/systemd-bootx64.efi systemd-boot-efi
 fi
 

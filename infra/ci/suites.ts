@@ -23,6 +23,8 @@ export const suites: readonly Suite[] = [
     timeout: '5m',
     needsImage: false,
   },
+  // real dockerd and etcd in namespaces: some memory, and the whole machine
+  {name: 'clusters', files: ['test/cluster/**'], concurrency: 1, timeout: '10m', needsImage: false},
   {name: 'slow', files: ['test/slow/**'], concurrency: 1, timeout: '20m', needsImage: true},
   {name: 'machines', files: ['test/e2e/**'], concurrency: 1, timeout: '20m', needsImage: true},
 ];

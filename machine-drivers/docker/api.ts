@@ -5,7 +5,7 @@ import {Type} from 'typebox';
 import {machineServerName} from '../../services/common/contracts/enrolment.ts';
 import {parseJson} from '../../services/common/parse.ts';
 import type {Address} from '../driver.ts';
-import {callDocker} from './call.ts';
+import {callDocker, type DockerEndpoint} from './call.ts';
 
 export interface DockerTarget {
   readonly address: Address;
@@ -39,6 +39,11 @@ async function get(
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<string> {
+  return callDocker(await endpointOfTarget(target), {path, timeoutMs, signal});
+}
+
+/** Where `target` is called and by which certificate. */
+export async function endpointOfTarget(target: DockerTarget): Promise<DockerEndpoint> {
   const read = (file: string) => readFile(join(target.folder, file));
   const [ca, cert, key] = await Promise.all([
     read(certificateFiles.ca),
@@ -46,6 +51,5 @@ async function get(
     read(certificateFiles.key),
   ]);
   const {host, port} = target.address;
-  const servername = machineServerName(target.uuid);
-  return callDocker({host, port, servername, ca, cert, key}, {path, timeoutMs, signal});
+  return {host, port, servername: machineServerName(target.uuid), ca, cert, key};
 }

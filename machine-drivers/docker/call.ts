@@ -24,9 +24,24 @@ export interface DockerCall {
 
 const MAX_ANSWER_BYTES = 1 << 20;
 
+export interface DockerAnswer {
+  readonly status: number;
+  readonly body: string;
+}
+
 /** The answer's text. Rejects when Docker answers another code than `okCodes`, too much, or not in time. */
-export function callDocker(endpoint: DockerEndpoint, call: DockerCall): Promise<string> {
-  const {path, method = 'GET', contentType, body, okCodes = [200], signal} = call;
+export async function callDocker(endpoint: DockerEndpoint, call: DockerCall): Promise<string> {
+  const {status, body} = await askDocker(endpoint, call);
+  if ((call.okCodes ?? [200]).includes(status)) return body;
+  throw new Error(`Docker answered ${status}${detail(call.method ?? 'GET', call.path, body)}`);
+}
+
+/** Whatever the status, it is the answer. Rejects when none came, or too much, or not in time. */
+export function askDocker(
+  endpoint: DockerEndpoint,
+  call: Omit<DockerCall, 'okCodes'>,
+): Promise<DockerAnswer> {
+  const {path, method = 'GET', contentType, body, signal} = call;
   const limit = AbortSignal.timeout(call.timeoutMs);
   const {host, port, servername} = endpoint;
   const [ca, cert, key] = [endpoint.ca, endpoint.cert, endpoint.key].map(one => Buffer.from(one));
@@ -56,10 +71,7 @@ export function callDocker(endpoint: DockerEndpoint, call: DockerCall): Promise<
           if (text.length > MAX_ANSWER_BYTES) outgoing.destroy(new Error('the answer is too long'));
         });
         response.on('error', reject);
-        response.on('end', () => {
-          if (okCodes.includes(response.statusCode ?? 0)) resolve(text);
-          else reject(new Error(`Docker answered ${response.statusCode}${detail(method, path, text)}`));
-        });
+        response.on('end', () => resolve({status: response.statusCode ?? 0, body: text}));
       },
     );
     outgoing.on('error', error =>

@@ -1,7 +1,7 @@
 /** Joins the machine layer with enrolment and first-boot configuration: the composition of `hawser machine`. */
 import {randomUUID} from 'node:crypto';
 import {dirname} from 'node:path';
-import {machineCommands} from '../../machine-drivers/commands.ts';
+import {machineCommands, type Tools} from '../../machine-drivers/commands.ts';
 import type {FirstBoot, FirstBootWish, OperatorConfig} from '../../machine-drivers/ports.ts';
 import {systemClock} from '../common/clock.ts';
 import type {Command, CommandContext} from '../common/command.ts';
@@ -10,23 +10,26 @@ import type {IgnitionConfig} from '../provisioner/config/ignition.ts';
 import {CliError} from './errors.ts';
 
 export function machinePart(): readonly Command[] {
-  return machineCommands({
-    runtime: context => {
-      const paths = resolvePaths(context.env);
-      const clock = systemClock;
-      return {
-        paths,
-        clock,
-        operator: operatorName(context.env['USER']),
-        newUuid: () => randomUUID(),
-        // Most machine commands need neither: they are loaded when they are used.
-        enrolment: async () =>
-          (await import('../provisioner/enrolment/index.ts')).openEnrolment({home: paths.home, clock}),
-        firstBoot: () => Promise.resolve(firstBoot(context)),
-      };
-    },
-  });
+  return machineCommands(machineTools);
 }
+
+/** What the machine layer is lent, by whichever command uses it. */
+export const machineTools: Pick<Tools, 'runtime'> = {
+  runtime: context => {
+    const paths = resolvePaths(context.env);
+    const clock = systemClock;
+    return {
+      paths,
+      clock,
+      operator: operatorName(context.env['USER']),
+      newUuid: () => randomUUID(),
+      // Most machine commands need neither: they are loaded when they are used.
+      enrolment: async () =>
+        (await import('../provisioner/enrolment/index.ts')).openEnrolment({home: paths.home, clock}),
+      firstBoot: () => Promise.resolve(firstBoot(context)),
+    };
+  },
+};
 
 function firstBoot(context: CommandContext): FirstBoot {
   return {

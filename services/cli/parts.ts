@@ -9,6 +9,11 @@ export function listParts(): readonly Part[] {
       load: async () => (await import('./machine-part.ts')).machinePart(),
     },
     {
+      word: 'cluster',
+      summary: 'form an etcd and a Docker Swarm of machines',
+      load: async () => (await import('./cluster-part.ts')).clusterPart(),
+    },
+    {
       word: 'image',
       summary: 'lock, build and inspect the operating system image',
       load: async () => (await import('../../image-build/commands.ts')).imageCommands,
