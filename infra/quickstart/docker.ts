@@ -22,12 +22,14 @@ export async function runContainer(
   name: string,
   image: string,
   command: readonly string[],
+  environment: readonly string[],
   port: number,
 ): Promise<void> {
   await call(endpoint, 'DELETE', `/containers/${name}?force=true`, undefined, undefined, [204, 404]);
   const specification = {
     Image: image,
     Cmd: command,
+    Env: environment,
     ExposedPorts: {[`${port}/tcp`]: {}},
     HostConfig: {
       PortBindings: {[`${port}/tcp`]: [{HostPort: String(port)}]},

@@ -97,8 +97,9 @@ export async function startWeb(machine: QuickMachine): Promise<void> {
   if (ca === undefined || cert === undefined || key === undefined)
     throw new Error(`${machine.name} has no client certificate`);
   const endpoint = {...machine.docker, servername: machineServerName(machine.uuid), ca, cert, key};
-  await importImage(endpoint, 'hawser-hello', await webRootArchive(`hello from ${machine.name}`));
-  await runContainer(endpoint, 'hello', 'hawser-hello', webCommand, webPort);
+  await importImage(endpoint, 'hawser-web', await webRootArchive());
+  const environment = [`TEXT=hello from ${machine.name}`];
+  await runContainer(endpoint, 'hello', 'hawser-web', webCommand, environment, webPort);
 }
 
 /** The next machine asks this one's container over the private network; throws unless the right page comes. */

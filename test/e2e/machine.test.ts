@@ -92,8 +92,8 @@ test('a machine boots under Secure Boot, runs a container, keeps it over a resta
 
   const inspected: unknown = JSON.parse(await run(['machine', 'inspect', name]));
   const endpoint = await dockerEndpoint(inspected);
-  await importImage(endpoint, 'hawser-e2e', await webRootArchive('still here'));
-  await runContainer(endpoint, 'web', 'hawser-e2e', webCommand, webPort);
+  await importImage(endpoint, 'hawser-e2e', await webRootArchive());
+  await runContainer(endpoint, 'web', 'hawser-e2e', webCommand, ['TEXT=still here'], webPort);
   const fetchPage = `curl --silent --fail --retry 10 --retry-connrefused --retry-delay 2 http://127.0.0.1:${webPort}/`;
   t.is(await ssh(fetchPage), 'still here');
   await ssh('echo kept > kept; sudo hostnamectl --static > /dev/null; sync');
