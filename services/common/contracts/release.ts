@@ -44,6 +44,8 @@ export const ReleaseManifest = Type.Object({
   /** What changed against the release named in `comparedWith`. */
   comparedWith: Type.Optional(SemverText),
   packages: Type.Array(PackageChange),
+  /** Names and versions of all packages of the image: what the next release is compared with. */
+  packageList: Type.Optional(RepositoryFile),
   /** Bytes of the whole release, compressed: what a machine with nothing of it would fetch. */
   fullBytes: Type.Integer({minimum: 0}),
   usr: Type.Object({
@@ -57,6 +59,8 @@ export const ReleaseManifest = Type.Object({
   bootLoader: Type.Object({size: Type.Integer({minimum: 1}), sha256: Hex64}),
   /** services/common/payload: the index by which a machine fetches only what it lacks. */
   payload: RepositoryFile,
+  /** Every other file of this release in the repository: what a mirror copies. */
+  files: Type.Optional(Type.Array(RepositoryFile, {maxItems: 4096})),
 });
 export type ReleaseManifest = Static<typeof ReleaseManifest>;
 
