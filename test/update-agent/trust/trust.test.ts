@@ -158,11 +158,13 @@ test('over HTTP, from a server that knows nothing of updates', async t => {
   await b.publish('1.0.0');
   const answers = {status: 0};
   const server = createServer((request, response) => {
-    if (answers.status !== 0) return void response.writeHead(answers.status).end();
-    readFile(join(b.repository, decodeURIComponent(request.url ?? ''))).then(
-      bytes => response.end(bytes),
-      () => response.writeHead(404).end(),
-    );
+    const file = answers.status === 0 ? request.url : undefined;
+    if (file === undefined) response.writeHead(answers.status).end();
+    else
+      readFile(join(b.repository, decodeURIComponent(file))).then(
+        bytes => response.end(bytes),
+        () => response.writeHead(404).end(),
+      );
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
@@ -181,12 +183,12 @@ test('over HTTP, from a server that knows nothing of updates', async t => {
 test('over HTTP, an answer without an end is cut off', async t => {
   const b = await bench(t);
   const server = createServer((request, response) => {
-    if (request.url?.includes('root') === true) return void response.writeHead(404).end();
     const more = () => {
       while (response.write(Buffer.alloc(65_536)));
     };
     response.on('drain', more);
-    more();
+    if (request.url?.includes('root') === true) response.writeHead(404).end();
+    else more();
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => {
