@@ -6,6 +6,7 @@ import {cp, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {Metadata, MetadataKind, Root, Snapshot, Targets, Timestamp} from '@tufjs/models';
 import test, {type ExecutionContext} from 'ava';
+import {sha256} from '../../../services/common/hash.ts';
 import {folderSource, type RepositorySource} from '../../../services/common/tuf/source.ts';
 import {generateKey, signerOf, type Role} from '../../../services/update-server/releases/keys/key.ts';
 import {refreshRepository} from '../../../services/update-server/releases/refresh.ts';
@@ -82,8 +83,6 @@ test('a threshold of two is enforced: one signature publishes nothing, and one i
 
 /** What a thief of both online keys can do: snapshot and timestamp that name any targets.json. */
 async function resignAbove(b: Bench, targets: string, targetsVersion: number, over: {version?: number} = {}) {
-  const {createHash} = await import('node:crypto');
-  const hash = (text: string) => createHash('sha256').update(text).digest('hex');
   const state = await loadStateLoosely(b);
   const version = over.version ?? state.snapshot + 1;
   const snapshot = new Metadata(
@@ -93,7 +92,7 @@ async function resignAbove(b: Bench, targets: string, targetsVersion: number, ov
       version,
       expires: '2032-01-01T00:00:00Z',
       meta: {
-        'targets.json': {version: targetsVersion, length: targets.length, hashes: {sha256: hash(targets)}},
+        'targets.json': {version: targetsVersion, length: targets.length, hashes: {sha256: sha256(targets)}},
       },
     }),
   );
@@ -106,7 +105,7 @@ async function resignAbove(b: Bench, targets: string, targetsVersion: number, ov
       spec_version: '1.0.31',
       version: over.version ?? state.timestamp + 1,
       expires: '2032-01-01T00:00:00Z',
-      meta: {'snapshot.json': {version, length: text.length, hashes: {sha256: hash(text)}}},
+      meta: {'snapshot.json': {version, length: text.length, hashes: {sha256: sha256(text)}}},
     }),
   );
   for (const {sign} of await b.keys.signers('timestamp')) timestamp.sign(sign);

@@ -1,6 +1,6 @@
 /** The commands as an operator types them, a mirror over plain HTTP, and promotion on a server that answers as ours does. */
 import {createServer, type IncomingMessage} from 'node:http';
-import {appendFile, chmod, mkdir, readdir, readFile, rm, writeFile} from 'node:fs/promises';
+import {appendFile, chmod, mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {extname, join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {silentProgress} from '../../../services/common/progress.ts';
@@ -15,7 +15,7 @@ interface Run {
 
 interface Desk {
   readonly home: string;
-  run(words: string, env?: Record<string, string>): Promise<Run>;
+  readonly run: (words: string, env?: Record<string, string>) => Promise<Run>;
 }
 
 /** An operator at an empty home; images are named by their version. */
@@ -118,7 +118,6 @@ test('offline keys in several folders: those that are plugged in sign', async t 
     'release keys init --keys stick-a --root-keys 2 --root-threshold 2 --targets-keys 2 --targets-threshold 2',
   );
   const names = await readdir(join(home, 'stick-a', 'targets'));
-  const {rename} = await import('node:fs/promises');
   await mkdir(join(home, 'stick-b', 'targets'), {recursive: true});
   await rename(
     join(home, 'stick-a', 'targets', names[0] ?? ''),
