@@ -34,6 +34,8 @@ need haproxy haproxy
 if [ "${1:-}" = --test ]; then
   need sfdisk fdisk
   need mcopy mtools
+  need cpio cpio
+  need casync casync
   need mkfs.vfat dosfstools
   need sbsign sbsigntool
   need sign-efi-sig-list efitools

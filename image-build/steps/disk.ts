@@ -64,6 +64,9 @@ export async function buildDisk(
   for (const [name, lines] of Object.entries(partitions)) {
     await writeFile(join(definitions, `${name}.conf`), ['[Partition]', ...lines, ''].join('\n'));
   }
+  // Binds go by folder, and a disk that is not handed out is made in the work folder itself.
+  const folder = dirname(target);
+  const inside = folder === work ? '/build' : '/out';
   await runTool(
     context,
     [
@@ -74,9 +77,9 @@ export async function buildDisk(
       `--seed=${context.lock.seed}`,
       '--definitions=/build/repart.d',
       '--dry-run=no',
-      `/out/${basename(target)}`,
+      `${inside}/${basename(target)}`,
     ],
-    {[work]: '/build', [dirname(target)]: '/out'},
+    {[folder]: '/out', [work]: '/build'},
   );
 }
 

@@ -1,10 +1,12 @@
 /** The initrd: systemd and what it needs to open /usr, taken from the image's own files. */
-import {copyFile, lutimes, mkdir, readFile, stat, symlink, writeFile} from 'node:fs/promises';
+import {copyFile, lutimes, mkdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
+import {readCpio} from '../../services/common/formats/cpio.ts';
 import {sha256} from '../../services/common/hash.ts';
 import {ImageError} from '../errors.ts';
 import {runTool, type BuildContext} from './context.ts';
 import {hashFolder} from './folder-hash.ts';
+import {packArchives, splitArchives} from './initrd-archives.ts';
 import {copyPrograms} from './initrd-programs.ts';
 import {placeFiles} from './place.ts';
 import type {Kernel} from './kernel.ts';
@@ -52,7 +54,7 @@ export async function buildInitrd(context: BuildContext, base: string, kernel: K
     context.toolsRoot,
     await hashFolder(definition),
     context.recipe.build.initrdModules,
-    sha256(JSON.stringify([links, folders, wants])),
+    sha256(JSON.stringify([links, folders, wants, 'archives 1'])),
     context.lock.epoch,
   ];
   const folder = await context.cache.ensure('initrd', key, async work => {
@@ -111,7 +113,7 @@ async function linkWants(units: string): Promise<void> {
   }
 }
 
-/** newc archive in sorted order, every time stamp the epoch, then zstd on one thread: the same bytes every time. */
+/** newc archives in sorted order, then zstd on one thread: the same bytes every time. */
 async function pack(context: BuildContext, work: string, root: string): Promise<void> {
   const entries = await walk(root);
   const {epoch} = context.lock;
@@ -135,9 +137,8 @@ async function pack(context: BuildContext, work: string, root: string): Promise<
     {},
     ['.', ...entries].join('\0'),
   );
-  await runTool(
-    context,
-    ['zstd', '-q', '--single-thread', '-12', '--rm', '/build/initrd.cpio', '-o', '/build/initrd.zst'],
-    binds,
-  );
+  const archive = join(work, 'initrd.cpio');
+  const archives = splitArchives(readCpio(await readFile(archive)));
+  await rm(archive);
+  await writeFile(join(work, 'initrd.zst'), await packArchives(archives));
 }

@@ -18,6 +18,7 @@ export type FormatErrorCode =
   | 'not-reattachable'
   | 'not-uki'
   | 'bad-fat'
+  | 'bad-cpio'
   | 'bad-verity'
   | 'verity-mismatch'
   | 'disk-full'

@@ -21,3 +21,15 @@ export function guidToBytes(text: string): Uint8Array {
   }
   return bytes;
 }
+
+/** The 16 bytes of a UUID in the order in which they are written (RFC 9562), as Linux stores them. */
+export function guidToBytesInOrder(text: string): Uint8Array {
+  const bytes = guidToBytes(text);
+  return Uint8Array.from(TEXT_ORDER, index => bytes[index] ?? 0);
+}
+
+/** The inverse of {@link guidToBytesInOrder}, for the 16 bytes at `offset`. */
+export function guidFromBytesInOrder(bytes: Uint8Array, offset = 0): string {
+  const part = bytes.subarray(offset, offset + 16);
+  return guidFromBytes(Uint8Array.from(TEXT_ORDER, index => part[index] ?? 0));
+}

@@ -34,10 +34,11 @@ const CERTIFICATE_DIRECTORY = 4;
 const SECTION_HEADER_SIZE = 40;
 
 /**
- * Parses and checks the headers of a PE image. Throws {@link FormatError}: `not-pe`, `bad-pe-header`,
+ * Parses and checks the headers of a PE image. `fileSize` is given where `bytes` is only the start of the file, as far
+ * as the headers go; the certificate table is then not looked into. Throws {@link FormatError}: `not-pe`, `bad-pe-header`,
  * `bad-pe-section` (out of the file, or overlapping), `bad-certificate-table`.
  */
-export function parsePe(bytes: Uint8Array): Pe {
+export function parsePe(bytes: Uint8Array, fileSize = bytes.length): Pe {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 64 || view.getUint16(0, true) !== 0x5a4d)
     throw new FormatError('not-pe', 'this is not a PE image');
@@ -67,11 +68,11 @@ export function parsePe(bytes: Uint8Array): Pe {
     throw new FormatError('bad-pe-header', 'the PE headers are of a size that is not possible');
   }
   const sections = parseSections(view, sectionTable, sectionCount);
-  const sectionsEnd = checkSections(sections, headersSize, bytes.length);
+  const sectionsEnd = checkSections(sections, headersSize, fileSize);
   const offset = view.getUint32(certificateEntryOffset, true);
   const size = view.getUint32(certificateEntryOffset + 4, true);
   const signed = offset !== 0 || size !== 0;
-  if (signed) checkCertificateTable(view, offset, size, sectionsEnd);
+  if (signed && fileSize === bytes.length) checkCertificateTable(view, offset, size, sectionsEnd);
   return {
     bytes,
     machine: view.getUint16(coff + 4, true),

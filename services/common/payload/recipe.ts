@@ -1,0 +1,49 @@
+/**
+ * How to make a piece of the kernel image from the new /usr: an archive of the initrd holds files that /usr holds too,
+ * and compressing it again gives the same bytes (which is checked by its hash; where another zstd gives others, the
+ * piece is fetched).
+ */
+import {createReader, createWriter} from './bytes.ts';
+
+/** `literal`: bytes of the recipe. `usr`: bytes of the /usr image. */
+export type RecipePart =
+  | {readonly kind: 'literal'; readonly bytes: Uint8Array}
+  | {readonly kind: 'usr'; readonly offset: number; readonly size: number};
+
+export interface Recipe {
+  /** zstd's level. */
+  readonly level: number;
+  /** Bytes before compression. */
+  readonly size: number;
+  readonly parts: readonly RecipePart[];
+}
+
+export function writeRecipe({level, size, parts}: Recipe): Uint8Array {
+  const out = createWriter();
+  out.number(level);
+  out.number(size);
+  out.number(parts.length);
+  for (const part of parts) {
+    if (part.kind === 'literal') {
+      out.number(part.bytes.length * 2);
+      out.bytes(part.bytes);
+    } else {
+      out.number(part.size * 2 + 1);
+      out.number(part.offset);
+    }
+  }
+  return out.take();
+}
+
+export function readRecipe(bytes: Uint8Array): Recipe {
+  const reader = createReader(bytes, 'uki');
+  const [level, size, count] = [reader.number(), reader.number(), reader.number()];
+  const parts = Array.from({length: Math.min(count, bytes.length)}, (): RecipePart => {
+    const tag = reader.number();
+    const length = Math.floor(tag / 2);
+    return tag % 2 === 0
+      ? {kind: 'literal', bytes: reader.bytes(length)}
+      : {kind: 'usr', size: length, offset: reader.number()};
+  });
+  return {level, size, parts};
+}
