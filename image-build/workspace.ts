@@ -24,11 +24,16 @@ export interface RecipePaths {
   readonly lock: string;
 }
 
-/** `--recipe FILE`, or the recipe of the Hawser image; the lock lies beside it. */
+/** `--recipe FILE`, or the recipe of the Hawser image; the lock lies beside it unless `--lock FILE` says otherwise. */
 export function recipePaths(context: CommandContext, input: CommandInput): RecipePaths {
   const named = flagString(input.flags, 'recipe');
   const recipe = named === undefined ? join(here, 'recipe.yaml') : resolve(context.cwd, named);
-  return {recipe, folder: dirname(recipe), lock: join(dirname(recipe), 'image.lock.json')};
+  const lock = flagString(input.flags, 'lock');
+  return {
+    recipe,
+    folder: dirname(recipe),
+    lock: lock === undefined ? join(dirname(recipe), 'image.lock.json') : resolve(context.cwd, lock),
+  };
 }
 
 /** Throws `lock-invalid` when the file is absent or damaged. */

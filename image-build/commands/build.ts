@@ -11,10 +11,9 @@ import {
 import {resolvePaths} from '../../services/common/paths.ts';
 import {buildWithLock, defaultSigning} from '../build-command.ts';
 import {megabytes} from '../contents/sizes.ts';
-import {loadRecipe} from '../recipe/load.ts';
 import type {Signing} from '../signing.ts';
 import {loadLock, machineMirrors, recipePaths} from '../workspace.ts';
-import {recipeFlags} from './flags.ts';
+import {loadRecipeWithSuites, recipeFlags, suitesFlags} from './flags.ts';
 
 export const buildCommand: Command = {
   name: 'image build',
@@ -22,6 +21,7 @@ export const buildCommand: Command = {
   arguments: {min: 0, max: 0},
   flags: [
     ...recipeFlags,
+    ...suitesFlags,
     {name: 'version', type: 'string', summary: "version of the image instead of the recipe's"},
     {
       name: 'keys',
@@ -62,7 +62,7 @@ export const buildCommand: Command = {
     }
     const paths = recipePaths(context, input);
     const {home, cache} = resolvePaths(context.env);
-    const recipe = await loadRecipe(paths.recipe);
+    const recipe = await loadRecipeWithSuites(paths.recipe, input);
     const {folder, manifest, upToDate} = await buildWithLock(context, {
       recipe,
       recipeFolder: paths.folder,

@@ -12,9 +12,8 @@ import {parseJson} from '../../services/common/parse.ts';
 import {withStep} from '../../services/common/progress.ts';
 import {diffLocks, Lock, renderChanges, serializeLock} from '../packages/lock.ts';
 import {resolveLock} from '../packages/resolve.ts';
-import {loadRecipe} from '../recipe/load.ts';
 import {loadLock, machineMirrors, recipePaths} from '../workspace.ts';
-import {recipeFlags} from './flags.ts';
+import {loadRecipeWithSuites, recipeFlags, suitesFlags} from './flags.ts';
 
 export const lockCommand: Command = {
   name: 'image lock',
@@ -23,6 +22,7 @@ export const lockCommand: Command = {
   arguments: {min: 0, max: 2},
   flags: [
     ...recipeFlags,
+    ...suitesFlags,
     {
       name: 'diff',
       type: 'boolean',
@@ -45,7 +45,7 @@ async function compareLocks(context: CommandContext, before: string, after: stri
 
 async function lockRecipe(context: CommandContext, input: CommandInput): Promise<number> {
   const paths = recipePaths(context, input);
-  const recipe = await loadRecipe(paths.recipe);
+  const recipe = await loadRecipeWithSuites(paths.recipe, input);
   const mirrors = await machineMirrors(input);
   const epoch = Math.floor(Date.now() / 86_400_000) * 86_400;
   const old = await loadLock(paths.lock).catch(() => undefined);

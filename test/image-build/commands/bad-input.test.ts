@@ -1,4 +1,4 @@
-import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
+import {copyFile, mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
@@ -170,4 +170,25 @@ test('a damaged image is listed, and prune takes it only with --yes', async t =>
   t.regex((await hawser('image', 'ls')).stdout, /old/);
   t.regex((await hawser('image', 'prune', '--yes')).stdout, /removed .*old\nfreed/);
   t.regex((await hawser('image', 'ls')).stdout, /there is no image yet/);
+});
+
+test('other suites: not without a lock of their own, and only words', async t => {
+  const {hawser} = await start(t);
+  const alone = await hawser('image', 'lock', '--suites', 'trixie');
+  t.is(alone.code, 1);
+  t.regex(alone.stderr, /--suites needs a lock of its own: add --lock FILE/);
+  const strange = await hawser('image', 'build', '--suites', 'trixie main [trusted=yes]', '--lock', 'x.json');
+  t.is(strange.code, 1);
+  t.regex(strange.stderr, /--suites is "trixie main \[trusted=yes\]"/);
+  const absent = await hawser('image', 'build', '--suites', 'trixie', '--lock', 'x.json');
+  t.regex(absent.stderr, /x\.json does not exist: run "hawser image lock"/);
+});
+
+test('a lock of other suites does not fit the recipe as it is written', async t => {
+  const {home, hawser} = await start(t);
+  const lock = join(home, 'other.json');
+  await copyFile(join(recipe, '../image.lock.json'), lock);
+  const {code, stderr} = await hawser('image', 'build', '--suites', 'trixie', '--lock', lock);
+  t.is(code, 1);
+  t.regex(stderr, /the lock was made from another recipe/);
 });
