@@ -45,6 +45,7 @@ if [ "${1:-}" = --test ]; then
   need gpg gnupg
   need ip iproute2
   need etcd etcd-server
+  need etcdctl etcd-client
   need systemd-analyze systemd
   # clusters of real daemons in namespaces
   need dockerd docker.io

@@ -60,7 +60,17 @@ export const parts: readonly Part[] = [
   {
     folder: 'services/reboot-lock',
     imports: 'common',
-    pure: ['semaphore.ts', 'quorum.ts', 'slots.ts', 'record.ts', 'snapshot.ts', 'errors.ts', 'ports.ts'],
+    pure: [
+      'semaphore.ts',
+      'quorum.ts',
+      'slots.ts',
+      'record.ts',
+      'snapshot.ts',
+      'watchdog.ts',
+      'render.ts',
+      'errors.ts',
+      'ports.ts',
+    ],
   },
   {
     folder: 'services/update-agent',

@@ -17,7 +17,7 @@ export const suites: readonly Suite[] = [
     name: 'quick',
     files: [
       'test/{bench,cli,common,enrol-agent,image-build,infra,machine-drivers,provisioner}/**',
-      'test/{reboot-lock,update-agent,update-server}/**',
+      'test/{labs,reboot-lock,update-agent,update-server}/**',
     ],
     concurrency: 2,
     timeout: '5m',

@@ -119,6 +119,12 @@ export function setPhase(
   return holder.phase === phase ? state : replace(state, {...holder, phase});
 }
 
+export interface Proof {
+  readonly fence?: string | undefined;
+  readonly version: string;
+  readonly rebooted?: boolean | undefined;
+}
+
 export type Released =
   | {readonly kind: 'fenced'}
   | {readonly kind: ReleaseAnswer['outcome']; readonly next: LockState; readonly holder?: Holder};
@@ -127,17 +133,13 @@ export type Released =
  * A healthy machine gives its slot back. On another version than it took the slot for, its update failed, unless it
  * never rebooted. A fence of an earlier grant frees nothing.
  */
-export function release(
-  state: LockState,
-  machine: string,
-  proof: {readonly fence?: string | undefined; readonly version: string},
-): Released {
+export function release(state: LockState, machine: string, proof: Proof): Released {
   const holder = find(state, machine);
   if (holder === undefined) return {kind: 'nothing-held', next: state};
   if (proof.fence !== undefined && proof.fence !== holder.fence) return {kind: 'fenced'};
   const next = withoutHolder(state, machine);
   if (holder.to === undefined || holder.to === proof.version) return {kind: 'updated', next, holder};
-  const stayed = holder.phase === 'draining' && holder.from === proof.version;
+  const stayed = holder.from === proof.version && !(proof.rebooted ?? holder.phase !== 'draining');
   return {kind: stayed ? 'put-off' : 'failed', next, holder};
 }
 

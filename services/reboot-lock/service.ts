@@ -13,6 +13,7 @@ import {
   setPhase,
   withoutHolder,
   type Acquired,
+  type Proof,
   type Refusal,
   type Released,
   type Rules,
@@ -90,7 +91,7 @@ export async function releaseSlot(
   deps: LockDeps,
   group: string | undefined,
   machine: string,
-  proof: {readonly fence?: string | undefined; readonly version: string},
+  proof: Proof,
 ): Promise<ReleaseAnswer> {
   let reported: string | undefined;
   for (;;) {

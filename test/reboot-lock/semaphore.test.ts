@@ -116,6 +116,13 @@ test('release: without a reboot it is put off', t => {
   t.like(release(heldBy('a'), 'a', {version: '1.0.0'}), {kind: 'put-off', next: {holders: []}});
 });
 
+test('release: after its last word to the lock the reboot did not come about', t => {
+  const state = setPhase(heldBy('a'), 'a', '100', 'rebooting') ?? emptyLock('web');
+  t.is(release(state, 'a', {version: '1.0.0', rebooted: false}).kind, 'put-off');
+  t.is(release(state, 'a', {version: '1.5.0', rebooted: false}).kind, 'failed', 'nor did it stay as it was');
+  t.is(release(heldBy('a'), 'a', {version: '1.0.0', rebooted: true}).kind, 'failed');
+});
+
 test('release: a fence of an earlier grant frees nothing', t => {
   t.deepEqual(release(heldBy('a'), 'a', {fence: '99', version: '2.0.0'}), {kind: 'fenced'});
 });

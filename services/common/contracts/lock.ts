@@ -67,6 +67,11 @@ export const ReleaseRequest = Type.Object({
   /** The version that runs now; when it is not the one the slot was taken for, the update failed. */
   version: SemverText,
   healthy: Type.Literal(true),
+  /**
+   * False: the machine knows that it did not reboot since it took the slot, so the update was put off and did not fail.
+   * When absent, the phase that was reported last decides.
+   */
+  rebooted: Type.Optional(Type.Boolean()),
 });
 export type ReleaseRequest = Static<typeof ReleaseRequest>;
 

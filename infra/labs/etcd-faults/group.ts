@@ -1,0 +1,2 @@
+/** The one group of the campaign. */
+export const group = 'campaign';
