@@ -80,6 +80,7 @@ export async function eraseMachine(
   await driver.destroy(machine, host);
   await (await deps.runtime.enrolment()).forget(machine.uuid);
   await deps.store.remove(machine.name);
+  await deps.runtime.removed?.({uuid: machine.uuid, name: machine.name});
 }
 
 /** Builds what the core lends to a driver while `record`'s lock is held. */

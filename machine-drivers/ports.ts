@@ -72,4 +72,6 @@ export interface MachineRuntime {
   /** Opened late: most commands need no CA. */
   enrolment(): Promise<Enrolment>;
   firstBoot(): Promise<FirstBoot>;
+  /** Told when a machine and every trace of it are gone. Does not throw. */
+  removed?(machine: {readonly uuid: string; readonly name: string}): Promise<void>;
 }

@@ -8,6 +8,7 @@ import type {Command, CommandContext} from '../common/command.ts';
 import {resolvePaths} from '../common/paths.ts';
 import type {IgnitionConfig} from '../provisioner/config/ignition.ts';
 import {CliError} from './errors.ts';
+import {tellServer} from './machine-gone.ts';
 
 export function machinePart(): readonly Command[] {
   return machineCommands(machineTools);
@@ -27,6 +28,7 @@ export const machineTools: Pick<Tools, 'runtime'> = {
       enrolment: async () =>
         (await import('../provisioner/enrolment/index.ts')).openEnrolment({home: paths.home, clock}),
       firstBoot: () => Promise.resolve(firstBoot(context)),
+      removed: machine => tellServer(context, machine),
     };
   },
 };

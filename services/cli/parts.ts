@@ -29,6 +29,11 @@ export function listParts(): readonly Part[] {
       load: async () => (await import('../provisioner/enrolment/commands.ts')).enrolCommands,
     },
     {
+      word: 'lock',
+      summary: 'see who holds the reboot locks, and take a slot away',
+      load: async () => (await import('../reboot-lock/commands.ts')).lockCommands,
+    },
+    {
       word: 'config',
       summary: 'check and translate machine configurations',
       load: async () => (await import('../provisioner/config/commands.ts')).configCommands,

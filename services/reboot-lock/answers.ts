@@ -11,6 +11,7 @@ export interface ErrorReply {
 const STATUS = {
   unreachable: 503,
   contended: 503,
+  abandoned: 503,
   'damaged-value': 503,
   // The value is sound and this server is too old for it: repeating the request does not help.
   'newer-schema': 412,

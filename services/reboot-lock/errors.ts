@@ -12,6 +12,8 @@ export type LockErrorCode =
   | 'damaged-value'
   /** The slot is no longer this holder's. */
   | 'fenced'
+  /** The caller was gone before its request could be worked off. */
+  | 'abandoned'
   | 'not-held'
   | 'unknown-machine'
   | 'unknown-group';

@@ -7,6 +7,7 @@ import type {FastifyInstance, FastifyRequest} from 'fastify';
 import {Type} from 'typebox';
 import {GroupName} from '../common/contracts/lock.ts';
 import {replyFor} from './answers.ts';
+import {stillWaits} from './callers.ts';
 import type {LockPolicy} from './ports.ts';
 import type {RouteTools} from './plugin.ts';
 import type {Refusal} from './semaphore.ts';
@@ -60,13 +61,14 @@ export function fleetLockRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post('/v1/pre-reboot', {schema: {body: Body}}, async (request, reply) => {
     const client = await clientOf(tools, request, request.body.client_params);
-    const result = await takeSlot(deps, client.policy, {
+    const wish = {
       machine: client.id,
       name: client.name,
       clusters: [],
       expectedSeconds: EXPECTED_SECONDS,
       via: 'fleet-lock',
-    });
+    } as const;
+    const result = await takeSlot(deps, client.policy, wish, stillWaits(request));
     if (result.kind === 'granted') {
       metrics?.granted(client.policy.group);
       return reply.code(200).send({});
@@ -78,7 +80,7 @@ export function fleetLockRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post('/v1/steady-state', {schema: {body: Body}}, async (request, reply) => {
     const client = await clientOf(tools, request, request.body.client_params);
-    const outcome = await steadyState(deps, client.policy.group, client.id);
+    const outcome = await steadyState(deps, client.policy.group, client.id, stillWaits(request));
     if (outcome === 'not-proven') {
       throw new FleetLockDenied(
         409,

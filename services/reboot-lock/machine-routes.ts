@@ -11,7 +11,7 @@ import {
   ReleaseAnswer,
   ReleaseRequest,
 } from '../common/contracts/lock.ts';
-import {CallerDenied} from './callers.ts';
+import {CallerDenied, stillWaits} from './callers.ts';
 import {LockError} from './errors.ts';
 import type {LockPolicy} from './ports.ts';
 import type {RouteTools} from './plugin.ts';
@@ -38,7 +38,7 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
         expectedSeconds,
         via: 'agent',
       } as const;
-      const result = await takeSlot(deps, policy, wish);
+      const result = await takeSlot(deps, policy, wish, stillWaits(request));
       if (result.kind === 'granted') {
         metrics?.granted(result.answer.group);
         request.log.info({machine: machine.uuid, ...result.answer}, 'slot granted');
@@ -67,7 +67,7 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
       const machine = await machineOf(tools, request);
       // A machine that no policy covers any more may still give back what it holds.
       const policy = await deps.policies.ofMachine(machine.uuid);
-      const answer = await releaseSlot(deps, policy?.group, machine.uuid, request.body);
+      const answer = await releaseSlot(deps, policy?.group, machine.uuid, request.body, stillWaits(request));
       metrics?.released(policy?.group ?? '', answer.outcome);
       request.log.info({machine: machine.uuid, outcome: answer.outcome}, 'slot released');
       return answer;

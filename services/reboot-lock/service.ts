@@ -30,6 +30,15 @@ export interface LockDeps {
   readonly clock: Clock;
 }
 
+/**
+ * Whether the caller still waits for the answer. A request that reaches the store after its caller gave up (a paused
+ * server, a slow etcd) must change nothing: the caller may have been refused meanwhile and not ask again, or hold a
+ * newer grant.
+ */
+export type StillWaits = () => boolean;
+
+const ABANDONED = 'abandoned' as const;
+
 export type AcquireResult =
   | {readonly kind: 'granted'; readonly answer: AcquireAnswer}
   | {readonly kind: 'refused'; readonly refusal: Refusal};
@@ -39,21 +48,22 @@ export async function takeSlot(
   deps: LockDeps,
   policy: LockPolicy,
   wish: Omit<Wish, 'domain'>,
+  stillWaits: StillWaits = () => true,
 ): Promise<AcquireResult> {
   const rules = rulesOf(policy);
   const ask: Wish = {...wish, domain: policy.domain};
-  const {answer, revision} = await deps.queue.run<Acquired | {kind: 'elsewhere'; group: string}>(
-    policy.group,
-    wish.machine,
-    (state, snapshot) => {
-      const held = groupHolding(snapshot, wish.machine);
-      if (held !== undefined && held !== policy.group) return {answer: {kind: 'elsewhere', group: held}};
-      const elsewhere = ask.clusters.length === 0 ? [] : holdersElsewhere(snapshot, policy.group);
-      const result = acquire(state, ask, rules, elsewhere, deps.clock.now());
-      if (result.kind === 'refused') return {answer: result};
-      return {answer: result, next: result.next, allGroups: ask.clusters.length > 0};
-    },
-  );
+  const {answer, revision} = await deps.queue.run<
+    Acquired | {kind: 'elsewhere'; group: string} | {kind: typeof ABANDONED}
+  >(policy.group, wish.machine, (state, snapshot) => {
+    if (!stillWaits()) return {answer: {kind: ABANDONED}};
+    const held = groupHolding(snapshot, wish.machine);
+    if (held !== undefined && held !== policy.group) return {answer: {kind: 'elsewhere', group: held}};
+    const elsewhere = ask.clusters.length === 0 ? [] : holdersElsewhere(snapshot, policy.group);
+    const result = acquire(state, ask, rules, elsewhere, deps.clock.now());
+    if (result.kind === 'refused') return {answer: result};
+    return {answer: result, next: result.next, allGroups: ask.clusters.length > 0};
+  });
+  if (answer.kind === ABANDONED) throw abandoned(wish.machine);
   if (answer.kind === 'elsewhere') {
     // The machine was moved to another group while it held a slot: it keeps that slot until it gives it back.
     const old = await deps.queue.run(answer.group, wish.machine, state => ({
@@ -92,21 +102,24 @@ export async function releaseSlot(
   group: string | undefined,
   machine: string,
   proof: Proof,
+  stillWaits: StillWaits = () => true,
 ): Promise<ReleaseAnswer> {
   let reported: string | undefined;
   for (;;) {
-    const result = await whereHeld<Released & {readonly group: string}>(
+    const result = await whereHeld<(Released & {readonly group: string}) | typeof ABANDONED>(
       deps,
       group,
       machine,
       {kind: 'nothing-held', next: {group: '', holders: []}, group: ''},
       state => {
+        if (!stillWaits()) return {answer: ABANDONED};
         const released = {...release(state, machine, proof), group: state.group};
         const mustReport = released.kind === 'failed' && released.holder?.fence !== reported;
         if (released.kind === 'fenced' || mustReport) return {answer: released};
         return {answer: released, next: released.next};
       },
     );
+    if (result === ABANDONED) throw abandoned(machine);
     if (result.kind === 'fenced') throw fenced(machine);
     const {kind, holder} = result;
     if (kind !== 'failed' || holder === undefined || holder.fence === reported) return {outcome: kind};
@@ -128,13 +141,16 @@ export async function steadyState(
   deps: LockDeps,
   group: string,
   machine: string,
+  stillWaits: StillWaits = () => true,
 ): Promise<'released' | 'nothing-held' | 'not-proven'> {
   const {answer} = await deps.queue.run(group, machine, state => {
+    if (!stillWaits()) return {answer: ABANDONED};
     const holder = find(state, machine);
     if (holder === undefined) return {answer: 'nothing-held' as const};
     if (holder.via !== 'fleet-lock') return {answer: 'not-proven' as const};
     return {answer: 'released' as const, next: withoutHolder(state, machine)};
   });
+  if (answer === ABANDONED) throw abandoned(machine);
   return answer;
 }
 
@@ -233,5 +249,11 @@ async function whereHeld<Answer>(
 function fenced(machine: string): LockError {
   return new LockError('fenced', `the slot is no longer held by ${machine} with this fence`, {
     remedy: 'stop, and ask for a slot again',
+  });
+}
+
+function abandoned(machine: string): LockError {
+  return new LockError('abandoned', `${machine} did not wait for the answer; nothing was changed`, {
+    remedy: 'ask again',
   });
 }

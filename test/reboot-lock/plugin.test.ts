@@ -88,6 +88,40 @@ test('a machine takes a slot, reports, and gives it back; the next one waits mea
   t.is((await ask(two, '/v1/lock/acquire', acquire)).status, 200);
 });
 
+test('a request whose caller gave up before it could be worked off changes nothing', async t => {
+  const {promise: storeAnswers, resolve: letStoreAnswer} = Promise.withResolvers<void>();
+  const store = createMemoryStore();
+  const reading = Promise.withResolvers<void>();
+  const slow: LockStore = {
+    read: async () => {
+      reading.resolve();
+      await storeAnswers;
+      return store.read();
+    },
+    change: change => store.change(change),
+  };
+  const {app} = await stand({store: slow});
+  const gone = Promise.withResolvers<void>();
+  app.server.on('connection', socket => socket.on('close', () => gone.resolve()));
+  const server = await app.listen({host: '127.0.0.1', port: 0});
+  t.teardown(() => app.close());
+  const caller = new AbortController();
+  const asked = fetch(`${server}/v1/lock/acquire`, {
+    method: 'POST',
+    headers: {'content-type': 'application/json', 'x-caller': one},
+    body: JSON.stringify(acquire),
+    signal: caller.signal,
+  });
+  await reading.promise;
+  caller.abort();
+  await t.throwsAsync(asked);
+  await gone.promise;
+  const before = (await store.read()).revision;
+  letStoreAnswer();
+  await new Promise(resolve => setImmediate(resolve));
+  t.is((await store.read()).revision, before);
+});
+
 test('who may do what', async t => {
   const {ask} = await stand();
   const cases: readonly [string, string, object | undefined, number][] = [
