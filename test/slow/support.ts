@@ -22,6 +22,16 @@ export async function haveRoots(t: ExecutionContext): Promise<boolean> {
   return false;
 }
 
+/** The tools that build images, unpacked; undefined, with a word about it, where no image was built yet. */
+export async function findToolsRoot(t: ExecutionContext): Promise<string | undefined> {
+  const roots = await readdir(join(sharedCache, 'roots')).catch(() => []);
+  const found = roots.find(name => name.startsWith('tools-'));
+  if (found !== undefined) return join(sharedCache, 'roots', found);
+  t.log('skipped: the cache holds no tools root; run "hawser image build" first');
+  t.pass();
+  return undefined;
+}
+
 export async function temporaryHome(t: ExecutionContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'hawser-home-'));
   t.teardown(() => rm(folder, {recursive: true, force: true}));

@@ -12,22 +12,8 @@ import {buildSysexts} from '../../image-build/steps/sysexts.ts';
 import {partitionType, slotPartitionUuids} from '../../services/common/contracts/slots.ts';
 import {exec} from '../../services/common/exec.ts';
 import {sha256, sha256File} from '../../services/common/hash.ts';
-import {resolvePaths} from '../../services/common/paths.ts';
 import {prepareBench} from '../image-build/steps/sysext-support.ts';
-import {hawser, temporaryHome} from './support.ts';
-
-const {cache} = resolvePaths(process.env);
-
-async function toolsRoot(t: ExecutionContext): Promise<string | undefined> {
-  const roots = await readdir(join(cache, 'roots')).catch(() => []);
-  const found = roots.find(name => name.startsWith('tools-'));
-  if (found === undefined) {
-    t.log('skipped: the cache holds no tools root; run "hawser image build" first');
-    t.pass();
-    return undefined;
-  }
-  return join(cache, 'roots', found);
-}
+import {findToolsRoot, hawser, temporaryHome} from './support.ts';
 
 const contents = {
   sysexts: [{name: 'debug', packages: ['probe'], units: ['probe.service']}],
@@ -50,7 +36,7 @@ async function build(t: ExecutionContext, root: string, signing: Signing) {
 }
 
 test.serial('an extension is named by its root hash, and the same bytes every time', async t => {
-  const root = await toolsRoot(t);
+  const root = await findToolsRoot(t);
   if (root === undefined) return;
   const first = await build(t, root, {kind: 'none'});
   const second = await build(t, root, {kind: 'none'});
@@ -72,7 +58,7 @@ test.serial('an extension is named by its root hash, and the same bytes every ti
 });
 
 test.serial('signed, it carries our certificate, and a published signature makes the same image', async t => {
-  const root = await toolsRoot(t);
+  const root = await findToolsRoot(t);
   if (root === undefined) return;
   const home = await temporaryHome(t);
   await hawser({home}, 'keys', 'init');
@@ -98,7 +84,7 @@ test.serial('signed, it carries our certificate, and a published signature makes
 });
 
 test.serial('the exporter refuses an image with one other byte, and leaves nothing', async t => {
-  const root = await toolsRoot(t);
+  const root = await findToolsRoot(t);
   if (root === undefined) return;
   const {image, rootHash} = await build(t, root, {kind: 'none'});
   const folder = await mkdtemp(join(tmpdir(), 'hawser-export-'));
