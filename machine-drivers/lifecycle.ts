@@ -30,7 +30,7 @@ export async function withMachine<Result>(
   const driver = driverOf(deps.registry, stored);
   const journal = await deps.openJournal(deps.store.ledgerPath(name));
   const host = await createHost(deps, stored.record, journal, () => undefined);
-  return work({stored, driver, host, journal});
+  return await work({stored, driver, host, journal});
 }
 
 /** Powers the machine on and waits until Docker answers. Throws `not-stopped` when it runs. */

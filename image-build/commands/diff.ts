@@ -85,5 +85,5 @@ async function diffSections(before: Image, after: Image): Promise<SectionChange[
 async function compareTrees(before: Image, after: Image) {
   await using old = await openFileSource(await artefactPath(before, 'tree'));
   await using fresh = await openFileSource(await artefactPath(after, 'tree'));
-  return updateCost(old, fresh);
+  return await updateCost(old, fresh);
 }
