@@ -79,6 +79,7 @@ export const parts: readonly Part[] = [
       'errors.ts',
       'machine.ts',
       'machine-offer.ts',
+      'machine-staged.ts',
       'machine-apply.ts',
       'machine-after.ts',
       'transition.ts',

@@ -25,7 +25,8 @@ export async function resolveRequest(
   env: CommandContext['env'],
 ): Promise<Request> {
   const {words, debug, help} = takeLeadingFlags(argv);
-  if (words.includes('--version')) return {kind: 'text', text: `hawser ${version}`};
+  // Only in front: `image build --version 1.2.3` is a flag of that command.
+  if (words[0] === '--version') return {kind: 'text', text: `hawser ${version}`};
   const [first, ...rest] = words;
   if (first === undefined) return {kind: 'text', text: renderTop(version, parts)};
   if (first === 'help') return resolveRequest(parts, version, [...rest, '--help'], env);

@@ -81,7 +81,7 @@ export const answersTo = {
     'server-failed',
   ],
   refreshMetadata: ['metadata-verified', 'release-unknown', 'metadata-unreachable', 'metadata-rejected'],
-  stage: ['slot-written', 'fetch-unreachable', 'payload-damaged', 'stage-failed'],
+  stage: ['slot-written', 'fetch-unreachable', 'payload-damaged', 'esp-full', 'stage-failed'],
   placeUki: ['uki-placed', 'esp-full', 'place-failed'],
   acquireLock: ['lock-granted', 'lock-refused', 'lock-unreachable', 'lock-failed'],
   confirmLock: ['lock-confirmed', 'lock-lost', 'lock-unreachable', 'lock-failed'],

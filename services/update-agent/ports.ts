@@ -61,7 +61,7 @@ export interface SlotPort {
     release: ReleaseManifest,
     repositories: readonly string[],
     onProgress: (progress: StageProgress) => void,
-  ): Promise<EventOf<'slot-written' | 'fetch-unreachable' | 'payload-damaged' | 'stage-failed'>>;
+  ): Promise<EventOf<'slot-written' | 'fetch-unreachable' | 'payload-damaged' | 'esp-full' | 'stage-failed'>>;
   placeUki(release: ReleaseManifest): Promise<EventOf<'uki-placed' | 'esp-full' | 'place-failed'>>;
   arm(release: StagedRelease): Promise<EventOf<'armed' | 'arm-failed'>>;
   disarm(release: StagedRelease): Promise<void>;

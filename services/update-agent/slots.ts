@@ -74,6 +74,11 @@ export function holds(slot: Slot, rootHash: string): boolean {
   return slot.data.uuid === uuids.data && slot.tree.uuid === uuids.tree;
 }
 
+/** The root hash that a slot's UUIDs make: its first half names the data partition, its second the hash tree's. */
+export function slotRootHash({data, tree}: Slot): string {
+  return `${data.uuid}${tree.uuid}`.replaceAll('-', '');
+}
+
 /** The version in a slot, or undefined for an empty one. */
 export function slotVersion(slot: Slot): string | undefined {
   const start = slotLabel('');

@@ -11,6 +11,7 @@ export interface UkiFile {
 
 const prefix = 'hawser_';
 const stagedSuffix = '.efi.staged';
+const newSuffix = '.efi.new';
 const counted = /^(.*)\+(\d{1,9})(?:-(\d{1,9}))?$/;
 
 /** Undefined for files that are not ours. */
@@ -18,8 +19,10 @@ export function parseUkiName(name: string): UkiFile | undefined {
   // FAT keeps the case, but nobody promises it.
   const lower = name.toLowerCase();
   if (!lower.startsWith(prefix)) return undefined;
-  if (lower.endsWith(stagedSuffix)) {
-    return {name, version: name.slice(prefix.length, -stagedSuffix.length), staged: true};
+  for (const suffix of [stagedSuffix, newSuffix]) {
+    if (lower.endsWith(suffix)) {
+      return {name, version: name.slice(prefix.length, -suffix.length), staged: true};
+    }
   }
   if (!lower.endsWith('.efi')) return undefined;
   const stem = name.slice(prefix.length, -'.efi'.length);
@@ -27,6 +30,11 @@ export function parseUkiName(name: string): UkiFile | undefined {
   if (match === null) return {name, version: stem, staged: false};
   const [, version = '', left, done] = match;
   return {name, version, staged: false, tries: {left: Number(left), done: Number(done ?? '0')}};
+}
+
+/** While it is being written. */
+export function newUkiName(version: string): string {
+  return `${prefix}${version}${newSuffix}`;
 }
 
 export function stagedUkiName(version: string): string {
