@@ -95,6 +95,7 @@ export const parts: readonly Part[] = [
       'slots.ts',
       'uki-names.ts',
       'gpt-edit.ts',
+      'load-option.ts',
       'health/verdict.ts',
       'drain/swarm-plan.ts',
     ],

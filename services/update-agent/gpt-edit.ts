@@ -64,21 +64,22 @@ export function entriesFit(header: GptHeader, entries: Uint8Array): boolean {
   return entries.length === header.entryCount * header.entrySize && crc32(entries) === header.entriesCrc;
 }
 
-export function partitionsOf({header, entries}: GptCopy, sectorSize: number): PartitionFact[] {
+export function partitionsOf({header, entries}: GptCopy): PartitionFact[] {
   const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
   return Array.from({length: header.entryCount}, (_, index) => index * header.entrySize).flatMap(
     (at, index) => {
       const type = guidFromBytes(entries, at);
       if (type === UNUSED) return [];
       const label = new TextDecoder('utf-16le').decode(entries.subarray(at + 56, at + 128)).split('\0', 1)[0];
-      const sectors = view.getBigUint64(at + 40, true) - view.getBigUint64(at + 32, true) + 1n;
+      const firstLba = Number(view.getBigUint64(at + 32, true));
       return [
         {
           number: index + 1,
           type,
           uuid: guidFromBytes(entries, at + 16),
           label: label ?? '',
-          size: Number(sectors) * sectorSize,
+          firstLba,
+          sectors: Number(view.getBigUint64(at + 40, true)) - firstLba + 1,
         },
       ];
     },

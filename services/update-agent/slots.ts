@@ -19,8 +19,8 @@ export interface PartitionFact {
   readonly type: string;
   readonly uuid: string;
   readonly label: string;
-  /** Bytes. */
-  readonly size: number;
+  readonly firstLba: number;
+  readonly sectors: number;
 }
 
 export interface Slot {

@@ -160,7 +160,8 @@ const usr = (number: number, uuid: string): PartitionFact => ({
   type: partitionType.usr,
   uuid,
   label: 'x',
-  size: 1,
+  firstLba: 1,
+  sectors: 1,
 });
 const tree = (number: number, uuid: string): PartitionFact => ({
   ...usr(number, uuid),

@@ -2,8 +2,12 @@
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemErrorCode} from '../../common/errors.ts';
+import {exec} from '../../common/exec.ts';
 
 const LOADER = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
+const FIRMWARE = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
+/** The number of our boot option, which stands in no boot order: it is asked for once at a time. */
+const OPTION = 0x4857;
 /** Kept over a power cut, readable by boot services and by us. */
 const ATTRIBUTES = Buffer.from([7, 0, 0, 0]);
 
@@ -12,28 +16,29 @@ export interface LoaderVariables {
   loaderPath(): Promise<string | undefined>;
   /** Asks for the entry that fits `pattern`, for the next boot only. */
   setOneShot(pattern: string): Promise<void>;
-  /** Whether the entry that runs is counted: it has yet to prove itself. */
-  counted(): Promise<boolean>;
+  /** Lets the firmware start this option next time, and that time only. */
+  setNextOption(option: Uint8Array): Promise<void>;
 }
 
 /** `folder` is /sys/firmware/efi/efivars. */
-export function loaderVariables(folder: string): LoaderVariables {
-  const path = (name: string) => join(folder, `${name}-${LOADER}`);
+export function loaderVariables(folder: string, bootctl = 'bootctl'): LoaderVariables {
   return {
     async loaderPath() {
-      const bytes = await readIfThere(path('LoaderImageIdentifier'));
+      const bytes = await readIfThere(join(folder, `LoaderImageIdentifier-${LOADER}`));
       return bytes === undefined ? undefined : decode(bytes.subarray(4));
     },
+    // By systemd's own tool: the kernel guards variables that it does not know, and bootctl knows how to lift that.
     async setOneShot(pattern) {
-      // One write, or the kernel makes a variable of half of it.
-      await writeFile(path('LoaderEntryOneShot'), Buffer.concat([ATTRIBUTES, encode(pattern)]));
+      await exec([bootctl, 'set-oneshot', pattern], {timeoutMs: 30_000});
     },
-    counted: async () => (await readIfThere(path('LoaderBootCountPath'))) !== undefined,
+    async setNextOption(option) {
+      const number = OPTION.toString(16).toUpperCase().padStart(4, '0');
+      // One write each, or the kernel makes a variable of half of it.
+      await writeFile(join(folder, `Boot${number}-${FIRMWARE}`), Buffer.concat([ATTRIBUTES, option]));
+      const next = Buffer.concat([ATTRIBUTES, Buffer.from([OPTION & 0xff, OPTION >> 8])]);
+      await writeFile(join(folder, `BootNext-${FIRMWARE}`), next);
+    },
   };
-}
-
-function encode(text: string): Buffer {
-  return Buffer.from(`${text}\0`, 'utf16le');
 }
 
 function decode(bytes: Buffer): string {

@@ -16,7 +16,7 @@ export interface DiskPlace {
 export async function readPartitions(disk: DiskPlace): Promise<PartitionFact[]> {
   const file = await open(disk.path, 'r');
   try {
-    return partitionsOf(await readTable(file, disk), disk.sectorSize);
+    return partitionsOf(await readTable(file, disk));
   } finally {
     await file.close();
   }

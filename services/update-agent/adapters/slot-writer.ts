@@ -6,7 +6,9 @@ import {describeError, systemErrorCode} from '../../common/errors.ts';
 import {syncFolder} from '../../common/fs-atomic.ts';
 import {PayloadError} from '../../common/payload/errors.ts';
 import type {RepositoryFetch, StageRequest, StageResult} from '../../common/payload/ports.ts';
+import {partitionType} from '../../common/contracts/slots.ts';
 import {UpdateAgentError} from '../errors.ts';
+import {encodeLoadOption} from '../load-option.ts';
 import type {SlotPort} from '../ports.ts';
 import {findSlots, planEmpty, planEsp, planFilled, planTidy, slotVersion, type Slots} from '../slots.ts';
 import {blessedUkiName, newUkiName, ukiPattern} from '../uki-names.ts';
@@ -99,6 +101,9 @@ export function slotWriter(options: SlotWriterOptions): SlotPort {
         await esp.arm(release.version);
         // The loader boots the newest by itself; an older one has to be asked for.
         if (release.downgrade) await variables.setOneShot(ukiPattern(release.version).toLowerCase());
+        await tryLoader().catch((error: unknown) => {
+          log(`the new boot loader will not be tried: ${describeError(error)}`);
+        });
         return {kind: 'armed'};
       } catch (error) {
         return {kind: 'arm-failed', detail: describeError(error)};
@@ -151,12 +156,29 @@ export function slotWriter(options: SlotWriterOptions): SlotPort {
     await rm(loaderTemporary, {force: true});
   }
 
-  async function keepLoader(): Promise<void> {
-    const ran = (await variables.loaderPath())?.replaceAll('\\', '/').replace(/^\//, '').toLowerCase();
+  /** A new loader boots once, by a request to the firmware; if it does not, the next boot is by the old one again. */
+  async function tryLoader(): Promise<void> {
+    if (await sameLoaders()) return;
+    const {disk} = await look();
+    const partition = disk.partitions.find(one => one.type === partitionType.esp);
+    if (partition === undefined) throw new UpdateAgentError('no-esp', 'the disk has no EFI system partition');
+    const path = `\\${loaderPlaces.first.replaceAll('/', '\\')}`;
+    await variables.setNextOption(
+      encodeLoadOption({description: 'Hawser, new boot loader', partition, path}),
+    );
+  }
+
+  /** True as well when there is none to be tried. */
+  async function sameLoaders(): Promise<boolean> {
     const [first, fallback] = await Promise.all(
       [loaderPlaces.first, loaderPlaces.fallback].map(place => hashFile(join(esp.mount, place))),
     );
-    if (first === undefined || first === fallback) return;
+    return first === undefined || first === fallback;
+  }
+
+  async function keepLoader(): Promise<void> {
+    if (await sameLoaders()) return;
+    const ran = (await variables.loaderPath())?.replaceAll('\\', '/').replace(/^\//, '').toLowerCase();
     if (ran !== loaderPlaces.first.toLowerCase()) {
       log('the new boot loader has not booted yet: the one that every firmware finds stays as it is');
       return;
