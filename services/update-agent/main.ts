@@ -57,10 +57,11 @@ interface Agent {
 async function build(signal: AbortSignal, log: (line: string) => void): Promise<Agent> {
   const config = await readConfig();
   const settings = settingsOf(config, await readName(enrolledRecord, hostname()));
-  const [key, certificate, ca] = await Promise.all(
-    [tls.key, tls.certificate, tls.ca].map(path => readFile(path, 'utf8')),
-  );
-  if (key === undefined || certificate === undefined || ca === undefined) throw new Error('no certificate');
+  const [key, certificate, ca] = [
+    await readPem(tls.key),
+    await readPem(tls.certificate),
+    await readPem(tls.ca),
+  ];
   const http = machineHttp({key, certificate, ca});
   const [atServer, elsewhere] = [createHttpFetch({key, cert: certificate, ca}), createHttpFetch()];
   const close = () => {
@@ -122,6 +123,17 @@ async function build(signal: AbortSignal, log: (line: string) => void): Promise<
     log,
   };
   return {config, ports, close, run: (options = {}) => runAgent(ports, systemClock, {settings, ...options})};
+}
+
+async function readPem(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UpdateAgentError('bad-config', `${path} cannot be read: this machine is not enrolled`, {
+      remedy: 'see systemctl status hawser-enrol',
+      cause: error,
+    });
+  }
 }
 
 function withRepositories(slots: SlotPort, server: string): SlotPort {

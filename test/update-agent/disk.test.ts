@@ -30,7 +30,7 @@ test('a boot option for the firmware, byte by byte as efibootmgr writes it', t =
     [
       '010000003800', // active; 42 + 10 + 4 bytes of path
       '78000000', // "x"
-      '04012a0001000000000800000000000000002000000000006745230' + '1ab89efcd0123456789abcdef0202',
+      '04012a00010000000008000000000000000020000000000067452301ab89efcd0123456789abcdef0202',
       '04040a005c0041000000',
       '7fff0400',
     ].join(''),
