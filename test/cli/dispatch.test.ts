@@ -62,7 +62,9 @@ test('help, by each of its spellings', async t => {
 
 test('the version is asked for in front of everything; behind a command the word is a flag of its own', async t => {
   const {list: known} = parts();
-  await t.throwsAsync(resolveRequest(known, '1.2.3', ['thing', 'make', 'x', '--version', '2'], {}), {message: /version/});
+  await t.throwsAsync(resolveRequest(known, '1.2.3', ['thing', 'make', 'x', '--version', '2'], {}), {
+    message: /version/,
+  });
 });
 
 test('no table is loaded for the help of all', async t => {
