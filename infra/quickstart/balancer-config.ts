@@ -20,10 +20,11 @@ export interface BalancerPlan {
 
 export const balancerFiles = {socket: 'control.sock', state: 'servers.state'} as const;
 
-/** Seconds between two health checks of a server. */
-export const CHECK_SECONDS = 2;
-/** A server is out after so many failures in a row: at most CHECK_SECONDS times this, plus one check's time limit. */
-export const CHECKS_TO_LEAVE = 2;
+/** Seconds between two health checks. An agent goes on serving for 10 s after it said that it drains: enough to see it. */
+const CHECK_SECONDS = 2;
+/** A server is out after so many failures in a row; once one has failed they follow each other fast. */
+const CHECKS_TO_LEAVE = 2;
+const FAST_CHECK = '500ms';
 const CHECK_TIMEOUT_SECONDS = 8;
 
 /**
@@ -72,7 +73,7 @@ export function renderBalancerConfig(plan: BalancerPlan): string {
     '  http-check connect default',
     `  http-check send meth GET uri ${servicePath} ver HTTP/1.1 hdr host service hdr connection close`,
     '  http-check expect status 200',
-    `  default-server inter ${CHECK_SECONDS}s fall ${CHECKS_TO_LEAVE} rise 2`,
+    `  default-server inter ${CHECK_SECONDS}s fastinter ${FAST_CHECK} fall ${CHECKS_TO_LEAVE} rise 2`,
     ...servers.map(
       ({name, host, servicePort, readyPort}) =>
         `  server ${name} ${host}:${servicePort} id ${readyPort} check`,
@@ -82,7 +83,10 @@ export function renderBalancerConfig(plan: BalancerPlan): string {
 
 export interface ServerState {
   readonly name: string;
+  /** It gets requests. HAProxy begins with all servers up, before the first check has ended. */
   readonly up: boolean;
+  /** Its last check succeeded. */
+  readonly passed: boolean;
 }
 
 /** `show servers state`: a line each, words in a fixed order. */
@@ -91,6 +95,7 @@ export function parseServersState(text: string): ServerState[] {
   return lines.map(line => {
     const words = line.split(' ');
     // HAProxy, management guide: srv_op_state 2 is "running", 0 "stopped"
-    return {name: words[3] ?? '', up: words[5] === '2'};
+    // srv_check_result: 3 is "passed"
+    return {name: words[3] ?? '', up: words[5] === '2', passed: words[11] === '3'};
   });
 }

@@ -19,8 +19,8 @@ const STOP_SECONDS = 20;
 export interface Balancer {
   readonly url: string;
   servers(): Promise<ServerState[]>;
-  /** Resolves when all servers take requests. */
-  untilAllUp(seconds: number, signal: AbortSignal): Promise<void>;
+  /** Resolves when at least `count` servers take requests and have shown that they can. */
+  untilUp(count: number, seconds: number, signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -44,15 +44,14 @@ export async function startBalancer(plan: BalancerPlan, enter: readonly string[]
   return {
     url: `http://${plan.listen.host}:${plan.listen.port}`,
     servers,
-    untilAllUp: async (seconds, signal) => {
+    untilUp: async (count, seconds, signal) => {
       const deadline = performance.now() + seconds * 1000;
       for (;;) {
-        const down = (await servers()).filter(({up}) => !up);
-        if (down.length === 0) return;
+        const all = await servers();
+        const down = all.filter(({up, passed}) => !(up && passed)).map(({name}) => name);
+        if (all.length - down.length >= count) return;
         if (performance.now() > deadline)
-          throw new Error(
-            `${down.map(({name}) => name).join(', ')} did not come into service in ${seconds} s`,
-          );
+          throw new Error(`${down.join(', ')} did not come into service in ${seconds} s`);
         await delay(500, undefined, {signal});
       }
     },

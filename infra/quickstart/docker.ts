@@ -1,4 +1,4 @@
-/** The four calls to a machine's Docker that the quickstart makes, over mutual TLS. */
+/** The few calls to a machine's Docker that the quickstart makes, over mutual TLS. */
 import {callDocker, type DockerEndpoint} from '../../machine-drivers/docker/call.ts';
 
 export type {DockerEndpoint} from '../../machine-drivers/docker/call.ts';
@@ -25,7 +25,7 @@ export async function runContainer(
   environment: readonly string[],
   port: number,
 ): Promise<void> {
-  await call(endpoint, 'DELETE', `/containers/${name}?force=true`, undefined, undefined, [204, 404]);
+  await removeContainer(endpoint, name);
   const specification = {
     Image: image,
     Cmd: command,
@@ -44,6 +44,17 @@ export async function runContainer(
     Buffer.from(JSON.stringify(specification)),
   );
   await call(endpoint, 'POST', `/containers/${name}/start`, undefined, undefined, [204, 304]);
+}
+
+/** Fine when there is none. */
+export async function removeContainer(endpoint: DockerEndpoint, name: string): Promise<void> {
+  await call(endpoint, 'DELETE', `/containers/${name}?force=true`, undefined, undefined, [204, 404]);
+}
+
+/** Makes a Swarm service by its manager; one of the same name stays as it is (409). */
+export async function createService(endpoint: DockerEndpoint, specification: object): Promise<void> {
+  const body = Buffer.from(JSON.stringify(specification));
+  await call(endpoint, 'POST', '/services/create', 'application/json', body, [201, 409]);
 }
 
 async function call(

@@ -1,5 +1,6 @@
 /** Makes the quickstart's machines and uses them. */
 import {readFile} from 'node:fs/promises';
+import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {Type} from 'typebox';
 import {machineServerName} from '../../services/common/contracts/enrolment.ts';
@@ -9,6 +10,8 @@ import {importImage, runContainer} from './docker.ts';
 import {hawser} from './hawser.ts';
 import {webCommand, webPort, webRootArchive} from './web-image.ts';
 
+/** Beyond the ports that the machine layer hands out by itself (20200-20999). */
+const FIRST_PUBLISHED = 21_000;
 /** A machine boots on two processors' worth of work; more at once only slow each other down. */
 const PARALLEL = 2;
 
@@ -19,6 +22,7 @@ const Inspected = Type.Object({
   state: Type.String(),
   folder: Type.String(),
   endpoint: Type.Object({docker: Address, privateAddress: Type.String()}),
+  settings: Type.Object({publish: Type.Array(Type.Object({host: Type.Integer(), guest: Type.Integer()}))}),
 });
 const Listed = Type.Array(Type.Object({name: Type.String()}));
 
@@ -28,8 +32,13 @@ export interface QuickMachine {
   readonly folder: string;
   readonly docker: {readonly host: string; readonly port: number};
   readonly privateAddress: string;
+  /** Ports of 127.0.0.1 that lead to ports of the machine. */
+  readonly publish: readonly {readonly host: number; readonly guest: number}[];
   readonly createSeconds: number;
 }
+
+/** Where a machine says whether it wants requests (hawser-ready.socket in the image). */
+export const readyPort = 7070;
 
 export function machineNames(count: number): string[] {
   return Array.from({length: count}, (_, index) => `quick-${index + 1}`);
@@ -66,10 +75,11 @@ async function ensureMachine(
   const started = performance.now();
   const run = {signal, onLine: (line: string) => progress.note(`  ${name}: ${line}`)};
   const before = exists ? await inspect(name, signal) : undefined;
-  if (before?.finished !== true)
-    await hawser(['machine', 'create', '--qemu-secure-boot', '--qemu-restrict', name], run);
-  else if (before.state !== 'Running') await hawser(['machine', 'start', name], run);
-  const {uuid, folder, endpoint} = await inspect(name, signal);
+  if (before?.finished !== true) {
+    const publish = before === undefined ? await freePublishes(name) : [];
+    await hawser(['machine', 'create', '--qemu-secure-boot', '--qemu-restrict', ...publish, name], run);
+  } else if (before.state !== 'Running') await hawser(['machine', 'start', name], run);
+  const {uuid, folder, endpoint, settings} = await inspect(name, signal);
   const createSeconds = Math.round(performance.now() - started) / 1000;
   return {
     name,
@@ -77,8 +87,28 @@ async function ensureMachine(
     folder,
     docker: endpoint.docker,
     privateAddress: endpoint.privateAddress,
+    publish: settings.publish,
     createSeconds,
   };
+}
+
+/** Flags that forward the service and the readiness port from two ports that are free now. */
+async function freePublishes(name: string): Promise<string[]> {
+  const index = Number(name.split('-').at(-1));
+  for (let base = FIRST_PUBLISHED; base < FIRST_PUBLISHED + 1000; base += 100) {
+    const [service, ready] = [base + index, base + 50 + index];
+    if ((await isFree(service)) && (await isFree(ready)))
+      return [`--qemu-publish=${service}:${webPort}`, `--qemu-publish=${ready}:${readyPort}`];
+  }
+  throw new Error(`no free ports of 127.0.0.1 from ${FIRST_PUBLISHED} on for ${name}`);
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer();
+    server.on('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 async function inspect(name: string, signal: AbortSignal) {

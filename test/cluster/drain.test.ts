@@ -68,7 +68,7 @@ setsid busybox httpd -f -p ${7071 + index} -h /run/ready > /dev/null 2>&1 < /dev
     const created = await first.docker(
       'POST',
       '/services/create',
-      serviceRequest({name: 'web', image: 'hawser-web', version: '1.0.0', replicas: 3}),
+      serviceRequest({name: 'web', image: 'hawser-web', version: '1.0.0', replicas: 2}),
     );
     t.is(created.status, 201, created.body);
     const balancer = await startBalancer(
@@ -85,7 +85,7 @@ setsid busybox httpd -f -p ${7071 + index} -h /run/ready > /dev/null 2>&1 < /dev
       },
       lab.enterHub,
     );
-    await balancer.untilAllUp(120, new AbortController().signal);
+    await balancer.untilUp(2, 120, new AbortController().signal);
 
     const [program = '', ...enter] = lab.enterHub;
     const client = spawn(
@@ -120,24 +120,25 @@ setsid busybox httpd -f -p ${7071 + index} -h /run/ready > /dev/null 2>&1 < /dev
       t.is(answer.status, 200, answer.body);
     };
 
+    const upElsewhere = async (machine: LabMachine) =>
+      (await balancer.servers()).filter(each => each.name !== machine.name && each.up && each.passed).length;
     for (const machine of machines) {
       await machine.run('rm /run/ready/index.html\n', {timeoutMs: 10_000});
       await until(`${machine.name} out of service`, async () =>
-        (await balancer.servers()).some(({name, up}) => name === machine.name && !up),
+        (await balancer.servers()).every(({name, up}) => name !== machine.name || !up),
       );
-      // Slow answers of this machine are still under way: the container itself must see them to their end.
+      // Slow answers of this machine may be under way: the container itself must see them to their end.
       await setAvailability(machine, 'drain');
       await until(`the end of the task on ${machine.name}`, async () => (await containers(machine)) === 0);
+      await until('its replacement elsewhere', async () => (await upElsewhere(machine)) === 2);
       await setAvailability(machine, 'active');
-      await until(`a task on ${machine.name}`, async () => (await containers(machine)) > 0);
       await machine.run('echo ok > /run/ready/index.html\n', {timeoutMs: 10_000});
-      await balancer.untilAllUp(120, new AbortController().signal);
     }
     client.stdin.end();
     await once(client, 'exit');
     const report = JSON.parse(printed) as LoadReport;
     t.log(JSON.stringify({...report, failures: report.failures.slice(0, 5)}));
-    t.is(report.failed, 0, JSON.stringify(report.failures));
+    t.is(report.failed, 0);
     t.true(report.slowSucceeded >= 6);
     t.true(report.leastPerSecond >= 1);
     t.deepEqual(Object.keys(report.answeredBy), ['1.0.0 on n1', '1.0.0 on n2', '1.0.0 on n3']);
