@@ -2,7 +2,7 @@
 import {readFile, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {ImageError} from './errors.ts';
-import {enrolmentFiles, keySetPaths, type KeySet} from './keys/key-set.ts';
+import {enrolmentFiles, keySetPaths, previousDb, type KeySet} from './keys/key-set.ts';
 import {loadKeys} from './keys/store.ts';
 
 export type Signing =
@@ -68,5 +68,7 @@ export async function checkSigning(signing: Signing): Promise<void> {
 /** What the signature in the image depends on, for the hash of the build's inputs. */
 export async function signingIdentity(signing: Signing): Promise<string> {
   if (signing.kind === 'none') return '';
-  return readFile(keySetPaths(signing.folder).db.certificate, 'utf8');
+  const current = await readFile(keySetPaths(signing.folder).db.certificate, 'utf8');
+  const previous = await readFile(previousDb(signing.folder).certificate, 'utf8').catch(() => '');
+  return current + previous;
 }

@@ -111,6 +111,14 @@ export function detachSignature(signed: Uint8Array): DetachedSignature {
   return {unsigned, signature};
 }
 
+/**
+ * Several signatures of one image as one: firmware starts the image when one of them is by a key that it trusts, and
+ * none by a key that it was told to refuse.
+ */
+export function joinSignatures(first: Uint8Array, ...others: readonly Uint8Array[]): Uint8Array {
+  return concat([first, ...others.map(signature => signature.subarray(SIGNATURE_HEADER))]);
+}
+
 function padding(length: number): number {
   return (8 - (length % 8)) % 8;
 }

@@ -6,7 +6,7 @@ import {guidToBytes} from '../../services/common/formats/guid.ts';
 import {KeysError} from './errors.ts';
 
 export interface SecureBootVariable {
-  readonly name: 'PK' | 'KEK' | 'db';
+  readonly name: 'PK' | 'KEK' | 'db' | 'dbx';
   /** GUID of the namespace that the variable belongs to. */
   readonly vendor: string;
 }
@@ -19,10 +19,13 @@ export const secureBootVariables = {
   PK: {name: 'PK', vendor: GLOBAL},
   KEK: {name: 'KEK', vendor: GLOBAL},
   db: {name: 'db', vendor: IMAGE_SECURITY},
+  dbx: {name: 'dbx', vendor: IMAGE_SECURITY},
 } as const satisfies Record<string, SecureBootVariable>;
 
 // EFI_VARIABLE: NON_VOLATILE | BOOTSERVICE_ACCESS | RUNTIME_ACCESS | TIME_BASED_AUTHENTICATED_WRITE_ACCESS
 const ATTRIBUTES = 0x27;
+// EFI_VARIABLE_APPEND_WRITE: what is there stays.
+const APPEND = 0x40;
 const CERT_TYPE_PKCS7 = '4aafd29d-68df-49ee-8aa9-347d375665a7';
 const WIN_CERT_REVISION = 0x0200;
 const WIN_CERT_TYPE_EFI_GUID = 0x0ef1;
@@ -42,11 +45,19 @@ export function efiTime(time: Date): Uint8Array {
   return bytes;
 }
 
-/** The bytes that the owner of the next higher key signs: name | vendor | attributes | time | new content. */
-export function variablePayload(variable: SecureBootVariable, time: Date, content: Uint8Array): Uint8Array {
+/**
+ * The bytes that the owner of the next higher key signs: name | vendor | attributes | time | new content. With `append`
+ * the content is added to what the variable holds.
+ */
+export function variablePayload(
+  variable: SecureBootVariable,
+  time: Date,
+  content: Uint8Array,
+  append = false,
+): Uint8Array {
   const name = utf16(variable.name); // without a NUL at its end
   const attributes = new Uint8Array(4);
-  new DataView(attributes.buffer).setUint32(0, ATTRIBUTES, true);
+  new DataView(attributes.buffer).setUint32(0, append ? ATTRIBUTES | APPEND : ATTRIBUTES, true);
   return join([name, guidToBytes(variable.vendor), attributes, efiTime(time), content]);
 }
 

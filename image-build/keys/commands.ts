@@ -2,9 +2,10 @@
 import {randomUUID, X509Certificate} from 'node:crypto';
 import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {Command, CommandContext} from '../../services/common/command.ts';
+import {flagBoolean, type Command, type CommandContext} from '../../services/common/command.ts';
 import {sha256} from '../../services/common/hash.ts';
 import {resolvePaths} from '../../services/common/paths.ts';
+import {finishRotation, rotateDb} from './rotation.ts';
 import {createKeys, loadKeys, type LoadedKeys} from './store.ts';
 
 const none = {min: 0, max: 0} as const;
@@ -32,6 +33,25 @@ export const keysCommands: readonly Command[] = [
     flags: [],
     run: async context => {
       await describe(context, await loadKeys(keysFolder(context)));
+      return 0;
+    },
+  },
+  {
+    name: 'keys rotate db',
+    summary: 'change the key that signs boot loader and kernel image, in two steps',
+    arguments: none,
+    flags: [{name: 'finish', type: 'boolean', summary: 'the old key signs no more'}],
+    run: async (context, {flags}) => {
+      const input = {folder: keysFolder(context), now: new Date(), signal: context.signal};
+      const finish = flagBoolean(flags, 'finish');
+      const {keys, update} = await (finish ? finishRotation(input) : rotateDb(input));
+      await describe(context, keys);
+      context.print(`update  ${update}`);
+      context.warn(
+        finish
+          ? 'apply this update of dbx only where both slots hold releases that the new key signed alone'
+          : 'images are signed by both keys from now on; apply this update of db on every machine, then run it with --finish',
+      );
       return 0;
     },
   },

@@ -2,6 +2,12 @@
 import {HawserError} from '../../services/common/errors.ts';
 
 export type KeysErrorCode =
-  'keys-missing' | 'keys-incomplete' | 'keys-readable-by-others' | 'bad-signed-data' | 'bad-time';
+  | 'rotation-unfinished'
+  | 'no-rotation'
+  | 'keys-missing'
+  | 'keys-incomplete'
+  | 'keys-readable-by-others'
+  | 'bad-signed-data'
+  | 'bad-time';
 
 export class KeysError extends HawserError<KeysErrorCode> {}

@@ -43,6 +43,11 @@ export function keySetPaths(folder: string): KeySet {
   };
 }
 
+/** The db key that is on its way out: it signs beside the new one as long as it is there (rotation.ts). */
+export function previousDb(folder: string): KeyPair {
+  return {key: join(folder, 'db-previous.key'), certificate: join(folder, 'db-previous.crt')};
+}
+
 /** Paths of the private keys, which nobody but their owner may read. */
 export function privateKeys(keys: KeySet): string[] {
   return [keys.PK.key, keys.KEK.key, keys.db.key, keys.pcr.key];

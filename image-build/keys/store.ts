@@ -1,6 +1,7 @@
 /** Makes the keys once, and finds them again. Keys never leave their folder, and never pass through an argument. */
 import {X509Certificate} from 'node:crypto';
 import {mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 import {systemErrorCode} from '../../services/common/errors.ts';
 import {exec} from '../../services/common/exec.ts';
@@ -11,6 +12,7 @@ import {
   secureBootVariables,
   signedDataOf,
   variablePayload,
+  type SecureBootVariable,
 } from './authenticated-variable.ts';
 import {KeysError} from './errors.ts';
 import {allKeyFiles, keySetPaths, privateKeys, type KeyPair, type KeySet} from './key-set.ts';
@@ -87,14 +89,8 @@ async function writeKeys(keys: KeySet, {owner, now, signal}: CreateKeysInput): P
   const openssl = async (...args: readonly (readonly string[])[]) => {
     await exec(['openssl', ...args.flat()], {timeoutMs: OPENSSL_TIMEOUT_MS, signal});
   };
-  for (const name of ['PK', 'KEK', 'db'] as const) {
-    const {key, certificate} = keys[name];
-    const subject = `/CN=Hawser ${name} ${owner.slice(0, 8)}`;
-    await openssl(
-      ['req', '-new', '-x509', '-sha256', '-newkey', 'rsa:2048', '-noenc', '-subj', subject],
-      ['-days', VALIDITY_DAYS, '-keyout', key, '-out', certificate],
-    );
-  }
+  for (const name of ['PK', 'KEK', 'db'] as const)
+    await makeCertificate(keys[name], `Hawser ${name} ${owner.slice(0, 8)}`, signal);
   await openssl(['genpkey', '-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048', '-out', keys.pcr.key]);
   await openssl(['pkey', '-in', keys.pcr.key, '-pubout', '-out', keys.pcr.publicKey]);
   await writeFile(keys.owner, `${owner}\n`);
@@ -104,40 +100,78 @@ async function writeKeys(keys: KeySet, {owner, now, signal}: CreateKeysInput): P
   for (const name of ['PK', 'KEK', 'db'] as const) {
     const certificate = new X509Certificate(await readFile(keys[name].certificate)).raw;
     const content = encodeSignatureLists(owner, [certificate]);
-    const payload = variablePayload(secureBootVariables[name], now, content);
-    const signedData = await sign(payload, signers[name], keys.folder, signal);
-    await writeFile(join(keys.enrolment, `${name}.auth`), encodeVariableUpdate(now, signedData, content));
+    const update = {variable: secureBootVariables[name], now, content, signer: signers[name], signal};
+    await writeFile(join(keys.enrolment, `${name}.auth`), await signVariable({...update, append: false}));
   }
   await seal(keys);
 }
 
-async function sign(
-  payload: Uint8Array,
-  signer: KeyPair,
-  folder: string,
+/** A key and its certificate, signed by itself. */
+export async function makeCertificate(
+  {key, certificate}: KeyPair,
+  name: string,
   signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
-  const output = join(folder, 'signature.der');
-  // Without -nodetach and attributes: firmware recomputes the payload and knows no signed attributes.
+): Promise<void> {
   await exec(
     [
-      'openssl',
-      'cms',
-      '-sign',
-      '-binary',
-      '-noattr',
-      '-md',
-      'sha256',
-      '-outform',
-      'DER',
-      '-out',
-      output,
-    ].concat(['-signer', signer.certificate, '-inkey', signer.key]),
-    {timeoutMs: OPENSSL_TIMEOUT_MS, input: payload, signal},
+      ...[
+        'openssl',
+        'req',
+        '-new',
+        '-x509',
+        '-sha256',
+        '-newkey',
+        'rsa:2048',
+        '-noenc',
+        '-subj',
+        `/CN=${name}`,
+      ],
+      ...['-days', VALIDITY_DAYS, '-keyout', key, '-out', certificate],
+    ],
+    {timeoutMs: OPENSSL_TIMEOUT_MS, signal},
   );
-  const signedData = signedDataOf(await readFile(output));
-  await rm(output);
-  return signedData;
+}
+
+export interface VariableUpdate {
+  readonly variable: SecureBootVariable;
+  readonly now: Date;
+  readonly content: Uint8Array;
+  /** Owner of the next higher key. */
+  readonly signer: KeyPair;
+  readonly append: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** An `.auth` file. */
+export async function signVariable(update: VariableUpdate): Promise<Uint8Array> {
+  const {variable, now, content, signer, append, signal} = update;
+  const work = await mkdtemp(join(tmpdir(), 'hawser-sign-'));
+  try {
+    const output = join(work, 'signature.der');
+    // Without -nodetach and attributes: firmware recomputes the payload and knows no signed attributes.
+    await exec(
+      [
+        ...[
+          'openssl',
+          'cms',
+          '-sign',
+          '-binary',
+          '-noattr',
+          '-md',
+          'sha256',
+          '-outform',
+          'DER',
+          '-out',
+          output,
+        ],
+        ...['-signer', signer.certificate, '-inkey', signer.key],
+      ],
+      {timeoutMs: OPENSSL_TIMEOUT_MS, input: variablePayload(variable, now, content, append), signal},
+    );
+    return encodeVariableUpdate(now, signedDataOf(await readFile(output)), content);
+  } finally {
+    await rm(work, {recursive: true, force: true});
+  }
 }
 
 /** Private keys 0600, the rest 0644, and everything on the disk. */

@@ -1,11 +1,12 @@
 /** The unified kernel image: kernel, initrd and command line in one EFI program. */
 import {copyFile, mkdir, readFile, writeFile} from 'node:fs/promises';
 import {basename, dirname, join, relative} from 'node:path';
+import {isThere} from '../cache.ts';
 import {ImageError} from '../errors.ts';
-import {attachSignature, detachSignature} from '../formats/pe-signature.ts';
+import {attachSignature, detachSignature, joinSignatures} from '../formats/pe-signature.ts';
 import {parsePe} from '../../services/common/formats/pe.ts';
 import {readUki} from '../../services/common/formats/uki.ts';
-import {keySetPaths} from '../keys/key-set.ts';
+import {keySetPaths, previousDb} from '../keys/key-set.ts';
 import {publicKeyFiles, signatureFiles, type Signing} from '../signing.ts';
 import {runTool, type BuildContext} from './context.ts';
 import type {Kernel} from './kernel.ts';
@@ -133,29 +134,53 @@ async function sign(context: BuildContext, request: SignRequest): Promise<string
     await writeFile(output, attachSignature(await readFile(program), await readFile(signature)));
     return output;
   }
+  const unsigned = await readFile(program);
+  const detached: Uint8Array[] = [];
+  for (const key of await signingKeys(signing.folder)) {
+    await signOnce(context, request, key);
+    const {signature} = detachSignature(await readFile(output));
+    detached.push(signature);
+  }
+  const [first, ...others] = detached;
+  if (first === undefined) throw new ImageError('step-failed', 'there is no key to sign with');
+  const joined = joinSignatures(first, ...others);
+  await writeFile(signature, joined);
+  await writeFile(output, attachSignature(unsigned, joined));
+  return output;
+}
+
+/** `db`, and while the db key is being changed the old one besides: names of the files in the folder of keys. */
+async function signingKeys(folder: string): Promise<readonly string[]> {
+  const {key} = previousDb(folder);
+  return (await isThere(key)) ? ['db', basename(key, '.key')] : ['db'];
+}
+
+/** Writes `output`, signed by one key, and proves that its signature goes back on the image that was signed. */
+async function signOnce(
+  context: BuildContext,
+  {program, output, signing, work}: SignRequest,
+  key: string,
+): Promise<void> {
   const inside = (path: string) => `/build/${basename(path)}`;
   await runTool(
     context,
     [
       '/usr/lib/systemd/systemd-sbsign',
       'sign',
-      '--private-key=/keys/db.key',
-      '--certificate=/keys/db.crt',
+      `--private-key=/keys/${key}.key`,
+      `--certificate=/keys/${key}.crt`,
       `--output=${inside(output)}`,
       inside(program),
     ],
     {[work]: '/build', [signing.folder]: '/keys'},
   );
   const signed = await readFile(output);
-  const detached = detachSignature(signed);
-  if (!signed.equals(attachSignature(await readFile(program), detached.signature))) {
-    throw new ImageError(
-      'step-failed',
-      `the signature of ${basename(output)} does not go back on the image that was signed`,
-    );
-  }
-  await writeFile(signature, detached.signature);
-  return output;
+  const {signature} = detachSignature(signed);
+  if (signed.equals(attachSignature(await readFile(program), signature))) return;
+  throw new ImageError(
+    'step-failed',
+    `the signature of ${basename(output)} does not go back on the image that was signed`,
+  );
 }
 
 function pcrPolicies(uki: Uint8Array): Uint8Array {
