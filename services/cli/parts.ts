@@ -24,6 +24,11 @@ export function listParts(): readonly Part[] {
       load: async () => (await import('../../image-build/keys/commands.ts')).keysCommands,
     },
     {
+      word: 'release',
+      summary: 'publish releases, sign them, and offer them to machines',
+      load: async () => (await import('./release-part.ts')).releasePart(),
+    },
+    {
       word: 'enrol',
       summary: 'serve enrolment to machines',
       load: async () => (await import('../provisioner/enrolment/commands.ts')).enrolCommands,
