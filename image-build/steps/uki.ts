@@ -129,7 +129,7 @@ interface SignRequest {
 }
 
 async function sign(context: BuildContext, request: SignRequest): Promise<string> {
-  const {program, output, signature, signing, work} = request;
+  const {program, output, signature, signing} = request;
   if (signing.kind === 'attach') {
     await writeFile(output, attachSignature(await readFile(program), await readFile(signature)));
     return output;
