@@ -1,7 +1,7 @@
 /** The update agent's program: `run` and `verdict` for systemd, the rest as `hawserctl` for people. */
-import {readFile, stat} from 'node:fs/promises';
+import {mkdir, readFile, stat} from 'node:fs/promises';
 import {hostname} from 'node:os';
-import {join} from 'node:path';
+import {dirname, join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {systemClock} from '../common/clock.ts';
 import {agentFiles, type AgentConfig} from '../common/contracts/agent.ts';
@@ -45,7 +45,7 @@ const tls = {
 };
 const enrolledRecord = '/var/lib/hawser/enrolled.json';
 const efiVariables = '/sys/firmware/efi/efivars';
-const processLock = '/run/hawser-update.lock';
+const processLock = '/run/hawser/update.lock';
 
 interface Agent {
   readonly config: AgentConfig;
@@ -145,6 +145,7 @@ function withRepositories(slots: SlotPort, server: string): SlotPort {
 }
 
 async function locked<T>(signal: AbortSignal, waitMs: number, work: () => Promise<T>): Promise<T> {
+  await mkdir(dirname(processLock), {recursive: true});
   const held = await takeLock({
     path: processLock,
     busy: holder =>

@@ -5,7 +5,7 @@ import test from 'ava';
 import {currentImage} from '../../services/common/paths.ts';
 import {testHome} from '../support/cli.ts';
 import {runCase} from '../vm/first-boot/lab.ts';
-import {chainHome, runChain} from '../vm/update/chain.ts';
+import {chainHome, publishReleases, runChain} from '../vm/update/chain.ts';
 import {buildVersion} from '../vm/update/releases.ts';
 
 const limitSeconds = 100 * 60;
@@ -23,7 +23,12 @@ test('a machine updates itself, proves it, leaves an unhealthy release, and does
   });
   const images = {first, good: await build(good), bad: await build(bad)};
   const result = await runCase(
-    {name: 'update', title: 'update', limitSeconds, run: lab => runChain(lab, images)},
+    {
+      name: 'update',
+      title: 'update',
+      limitSeconds,
+      run: async lab => runChain(lab, images, await publishReleases(lab.folder, images)),
+    },
     {image: first, logs: undefined, print: line => t.log(line)},
   );
   t.log(`${result.cpuSeconds.toFixed(0)} CPU seconds, ${result.wallSeconds.toFixed(0)} s`);

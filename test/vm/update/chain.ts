@@ -13,7 +13,7 @@ import {
 } from '../../../services/provisioner/enrolment/certificates.ts';
 import type {Vm} from '../../support/vm/vm.ts';
 import {configFor, file, fwCfg, healthy, initrdFailed, type Lab} from '../first-boot/lab.ts';
-import {makeRepository} from './releases.ts';
+import {makeRepository, type TestRepository} from './releases.ts';
 import {startStandIn} from './stand-in-server.ts';
 
 const address = '10.0.2.100';
@@ -33,10 +33,21 @@ mkdir -p /tmp/r/usr && ln -sfn usr/lib /tmp/r/lib && ln -sfn usr/lib64 /tmp/r/li
 tar -c -C /tmp/r . | docker import - base > /dev/null &&
 docker run -d --name web --restart=always --network=none -v /usr:/usr:ro base /usr/bin/sleep infinity > /dev/null`;
 
-export async function runChain(lab: Lab, images: ChainImages): Promise<void> {
-  const signal = AbortSignal.timeout(2 * 3600 * 1000);
-  const repository = await makeRepository(lab.folder, signal);
+/** Publishes the two releases below `folder`: minutes of work, to be done before the machine starts. */
+export async function publishReleases(
+  folder: string,
+  images: ChainImages,
+): Promise<Pick<TestRepository, 'folder' | 'root'>> {
+  const repository = await makeRepository(folder, AbortSignal.timeout(2 * 3600 * 1000));
   for (const {image} of [images.good, images.bad]) await repository.publish(image);
+  return repository;
+}
+
+export async function runChain(
+  lab: Lab,
+  images: ChainImages,
+  repository: Pick<TestRepository, 'folder' | 'root'>,
+): Promise<void> {
   const tls = await makeCertificates();
   const server = await startStandIn(lab, {repository: repository.folder, address, port, tls: tls.server});
   const machine = await lab.machine();
