@@ -18,6 +18,8 @@ import {artefactBytes, artefactPath, ensureTools, openHawserImage, type HawserIm
 import {parseOptions, usage, type BenchOptions} from './options.ts';
 import {renderTable, rows, type ImageSizes} from './report.ts';
 import {compressedBytes} from './sizes.ts';
+import {measureUpdate, plainWrite, type UpdateFigures} from './update-pairs.ts';
+import {renderUpdate} from './update-report.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -28,6 +30,8 @@ interface Collected {
   rebuildSeconds: number | undefined;
   coldBuildSeconds: number | undefined;
   helpSeconds: number[];
+  update: UpdateFigures | undefined;
+  plainWrite: {readonly seconds: number; readonly cpuSeconds: number} | undefined;
 }
 
 interface Run {
@@ -64,6 +68,8 @@ async function main(): Promise<number> {
     rebuildSeconds: undefined,
     coldBuildSeconds: undefined,
     helpSeconds: [],
+    update: undefined,
+    plainWrite: undefined,
   };
   let code = 0;
   try {
@@ -75,6 +81,8 @@ async function main(): Promise<number> {
     clearTimeout(limit);
   }
   for (const line of renderTable(collected)) progress.note(line);
+  if (collected.update !== undefined)
+    for (const line of renderUpdate(collected.update, collected.plainWrite)) progress.note(line);
   if (options.json !== undefined) await writeJson(options.json, collected, code === 0);
   return code;
 }
@@ -95,6 +103,9 @@ async function measure(run: Run): Promise<void> {
     if (wants('size')) await measureSizes(run, hawser, debian, toolsRoot);
     if (wants('boot')) await measureBoots(run, hawser, debian, toolsRoot);
   }
+  if (options.pair !== undefined && (wants('bytes') || wants('apply'))) {
+    await measurePair(run, options.pair, wants('apply'));
+  }
   if (wants('build')) {
     collected.rebuildSeconds = await withStep(progress, 'build after a change to an agent', () =>
       rebuildSeconds(places),
@@ -104,6 +115,20 @@ async function measure(run: Run): Promise<void> {
         coldBuildSeconds(places),
       );
   }
+}
+
+async function measurePair(
+  {options, paths, collected, progress, signal}: Run,
+  pair: {readonly from: string; readonly to: string},
+  apply: boolean,
+): Promise<void> {
+  const work = join(paths.cache, 'bench');
+  collected.update = await withStep(progress, 'update', step =>
+    measureUpdate({...pair, floor: options.floor, work, signal, note: text => step.update(text)}),
+  );
+  if (!apply) return;
+  const image = await openHawserImage(pair.to);
+  collected.plainWrite = await withStep(progress, 'zstd -d | dd', () => plainWrite(image, work, signal));
 }
 
 async function measureSizes(

@@ -3,8 +3,6 @@ import {Type, type Static} from 'typebox';
 import {Hex64} from '../contracts/release.ts';
 import type {ByteReader, ByteWriter} from './bytes.ts';
 
-/** Pieces below this size travel together, in one frame. */
-export const smallPieceBytes = 8192;
 export const pieceHashBytes = 12;
 
 export const BootFile = Type.Object({
@@ -25,7 +23,7 @@ export interface BootPiece {
   readonly size: number;
   /** First bytes of its SHA-256. */
   readonly hash: Uint8Array;
-  /** Bytes of its copy in the store, which is a zstd frame if that is smaller; 0 for a small piece. */
+  /** Bytes of its copy in the store, which is a zstd frame if that is smaller; 0 for a piece among the small ones. */
   readonly stored: number;
   /** Bytes of its recipe in the store, 0 for none: how to make it from /usr (recipe.ts). */
   readonly recipe: number;
@@ -35,7 +33,6 @@ export function writePieces(out: ByteWriter, pieces: readonly BootPiece[]): void
   for (const {size, hash, stored, recipe} of pieces) {
     out.number(size);
     out.bytes(hash);
-    if (size < smallPieceBytes) continue;
     out.number(stored);
     out.number(recipe);
   }
@@ -45,8 +42,7 @@ export function readPieces(reader: ByteReader, count: number): BootPiece[] {
   return Array.from({length: count}, () => {
     const size = reader.number();
     const hash = reader.bytes(pieceHashBytes);
-    const large = size >= smallPieceBytes;
-    return {size, hash, stored: large ? reader.number() : 0, recipe: large ? reader.number() : 0};
+    return {size, hash, stored: reader.number(), recipe: reader.number()};
   });
 }
 
@@ -66,7 +62,7 @@ export function placePieces(
 ): PiecePlace[] {
   let [at, small, copy, recipe] = [0, 0, stored, recipes];
   return pieces.map(piece => {
-    const isSmall = piece.size < smallPieceBytes;
+    const isSmall = piece.stored === 0;
     const place = {piece, at, stored: isSmall ? small : copy, recipe};
     at += piece.size;
     if (isSmall) small += piece.size;

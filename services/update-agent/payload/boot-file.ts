@@ -13,7 +13,6 @@ import type {Extent} from '../../common/payload/layout.ts';
 import {
   pieceHashBytes,
   placePieces,
-  smallPieceBytes,
   type BootFile,
   type BootPiece,
   type PiecePlace,
@@ -146,9 +145,9 @@ async function fetchRest(
   file: FileHandle,
   rest: readonly PiecePlace[],
 ): Promise<void> {
-  const small = rest.filter(({piece}) => piece.size < smallPieceBytes);
+  const small = rest.filter(({piece}) => piece.stored === 0);
   const wanted: Piece[] = rest
-    .filter(({piece}) => piece.size >= smallPieceBytes)
+    .filter(({piece}) => piece.stored > 0)
     .map(({piece, at, stored}) => ({
       offset: stored,
       size: piece.stored,
@@ -159,7 +158,7 @@ async function fetchRest(
       },
     }));
   if (small.length > 0) {
-    const total = pieces.reduce((sum, {size}) => sum + (size < smallPieceBytes ? size : 0), 0);
+    const total = pieces.reduce((sum, {size, stored}) => sum + (stored === 0 ? size : 0), 0);
     wanted.push({
       ...head.small,
       accept: async frame => {
