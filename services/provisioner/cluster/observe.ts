@@ -15,8 +15,10 @@ emit config ${etcdPaths.config}
 [ ! -e ${etcdPaths.key} ] || emit certificate ${etcdPaths.certificate}
 emit daemon /etc/docker/daemon.json
 [ ! -d ${etcdPaths.data}/member ] || echo 'data eQ=='
-if systemctl --quiet is-active ${etcdUnit}; then
-  echo 'running eQ=='
+# "activating" lasts until a majority is there: started, and not to be asked yet
+state=$(systemctl show --property=ActiveState --value ${etcdUnit})
+case $state in active | activating) echo 'running eQ==' ;; esac
+if [ "$state" = active ]; then
   set -a
   . ${etcdPaths.control}
   set +a
