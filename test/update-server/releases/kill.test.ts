@@ -84,8 +84,9 @@ test('publishers that get SIGKILL at any moment leave a repository that is whole
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const exit = once(child, 'exit');
-    // It prints a dot when it has begun; the moment of death is anywhere in what follows.
+    // The moment of death is anywhere in the first release (even rounds) or after it, however slow this machine is.
     await once(child.stdout, 'data');
+    if (round % 2 === 1) await once(child.stdout, 'data');
     await new Promise(resolve => setTimeout(resolve, Math.random() * 120));
     child.kill('SIGKILL');
     await exit;
@@ -95,7 +96,7 @@ test('publishers that get SIGKILL at any moment leave a repository that is whole
     t.deepEqual(await (await independentClient(b)).versions(), versions);
     await t.notThrowsAsync(loadState(b.store, await b.keys.memory.load()));
   }
-  t.true(seen > 1, 'some publisher came far enough');
+  t.true(seen > 4, 'every second publisher came as far as one release');
   await b.publish('99.0.0');
   t.true((await old.versions()).includes('99.0.0'));
   const names = await readdir(join(b.repository, 'metadata'));
