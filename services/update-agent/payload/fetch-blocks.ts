@@ -81,6 +81,8 @@ async function applyPatch(input: FetchInput): Promise<boolean> {
   );
   checkFrames(frames, order.length);
   const gone = disappearedBlocks(running.leaves, input.target);
+  // One for all frames: 8 MB each would pile up until they are collected.
+  const room = new Uint8Array(maxDictionaryBlocks * blockBytes);
   let first = 0;
   let used = false;
   const pieces = frames.flatMap((frame, position) => {
@@ -90,7 +92,7 @@ async function applyPatch(input: FetchInput): Promise<boolean> {
     return {
       ...(extents[position] ?? {offset: 0, size: 0}),
       accept: async (bytes: Uint8Array) => {
-        const dictionary = await readDictionary(running, gone, frame);
+        const dictionary = await readDictionary(running, gone, frame, room);
         if (dictionary === undefined) return;
         const content = await unpack(
           bytes,
@@ -124,9 +126,10 @@ async function readDictionary(
   {device}: NonNullable<FetchInput['running']>,
   gone: Uint32Array,
   {dictionaryFirst, dictionaryCount}: PatchFrame,
+  room: Uint8Array,
 ): Promise<Uint8Array | undefined> {
   if (dictionaryFirst + dictionaryCount > gone.length) return undefined;
-  const bytes = new Uint8Array(dictionaryCount * blockBytes);
+  const bytes = room.subarray(0, dictionaryCount * blockBytes);
   for (let i = 0; i < dictionaryCount;) {
     const first = gone[dictionaryFirst + i] ?? 0;
     let count = 1;

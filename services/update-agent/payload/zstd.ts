@@ -20,6 +20,8 @@ export async function unpack(
   try {
     bytes = await decompressAsync(frame, {
       maxOutputLength: size ?? MOST_BYTES,
+      // One chunk is the result itself; many would be kept beside it until they are collected.
+      ...(size === undefined ? {} : {chunkSize: Math.max(64, size)}),
       params: {[constants.ZSTD_d_windowLogMax]: 25},
       ...(dictionary === undefined
         ? {}
