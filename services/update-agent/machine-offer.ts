@@ -144,7 +144,8 @@ function accept(
   const decision = decide(release, barriers, policy);
   if (!decision.ok) {
     const told =
-      decision.refusal === 'runs-already'
+      // Told before, when it failed; and every poll would tell it anew.
+      decision.refusal === 'runs-already' || decision.refusal === 'failed-before'
         ? []
         : [
             {

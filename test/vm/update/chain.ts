@@ -13,7 +13,7 @@ import {
 } from '../../../services/provisioner/enrolment/certificates.ts';
 import type {Vm} from '../../support/vm/vm.ts';
 import {configFor, file, fwCfg, healthy, initrdFailed, type Lab} from '../first-boot/lab.ts';
-import {makeRepository, type TestRepository} from './releases.ts';
+import {makeRepository, releaseImage, type TestRepository} from './releases.ts';
 import {startStandIn} from './stand-in-server.ts';
 
 const address = '10.0.2.100';
@@ -39,7 +39,7 @@ export async function publishReleases(
   images: ChainImages,
 ): Promise<Pick<TestRepository, 'folder' | 'root'>> {
   const repository = await makeRepository(folder, AbortSignal.timeout(2 * 3600 * 1000));
-  for (const {image} of [images.good, images.bad]) await repository.publish(image);
+  for (const {image} of [images.good, images.bad]) await repository.publish(await releaseImage(image));
   return repository;
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../../../services/update-server/releases/adapters/repository-folder.ts';
 import {initializeRepository} from '../../../services/update-server/releases/initialize.ts';
 import {defaultLifetimes} from '../../../services/update-server/releases/lifetimes.ts';
+import type {ReleaseImage} from '../../../services/update-server/releases/ports.ts';
 import {publishRelease} from '../../../services/update-server/releases/publish.ts';
 import {hawser} from '../../support/cli.ts';
 
@@ -29,7 +30,7 @@ export async function buildVersion(home: string, keys: string, version: string):
 export interface TestRepository {
   readonly folder: string;
   readonly root: Uint8Array;
-  publish(image: string): Promise<void>;
+  publish(image: ReleaseImage): Promise<void>;
 }
 
 export async function makeRepository(folder: string, signal: AbortSignal): Promise<TestRepository> {
@@ -59,30 +60,29 @@ export async function makeRepository(folder: string, signal: AbortSignal): Promi
     folder: repository,
     root,
     publish: async image => {
-      const manifest = parseJson(
-        ImageManifest,
-        await readFile(join(image, 'manifest.json'), 'utf8'),
-        'manifest.json',
-      );
-      const file = (name: string) => {
-        const artefact = manifest.artefacts[name];
-        if (artefact === undefined) throw new Error(`${image} has no ${name}`);
-        return {path: join(image, artefact.file), size: artefact.size, sha256: artefact.sha256};
-      };
       await publishRelease(
         {...context, buildPayload, repository, progress: silentProgress},
-        {
-          image: {
-            ...manifest,
-            packages: [],
-            files: {usr: file('usr'), tree: file('tree'), uki: file('uki'), bootLoader: file('boot-loader')},
-          },
-          barrier: false,
-          notes: 'a test',
-          allowUnsigned: true,
-          allowUnlocked: true,
-        },
+        {image, barrier: false, notes: 'a test', allowUnsigned: true, allowUnlocked: true},
       );
     },
+  };
+}
+
+/** A built image, as publishing wants it. */
+export async function releaseImage(folder: string): Promise<ReleaseImage> {
+  const manifest = parseJson(
+    ImageManifest,
+    await readFile(join(folder, 'manifest.json'), 'utf8'),
+    'manifest.json',
+  );
+  const file = (name: string) => {
+    const artefact = manifest.artefacts[name];
+    if (artefact === undefined) throw new Error(`${folder} has no ${name}`);
+    return {path: join(folder, artefact.file), size: artefact.size, sha256: artefact.sha256};
+  };
+  return {
+    ...manifest,
+    packages: [],
+    files: {usr: file('usr'), tree: file('tree'), uki: file('uki'), bootLoader: file('boot-loader')},
   };
 }

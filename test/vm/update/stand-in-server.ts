@@ -17,6 +17,8 @@ export interface StandIn {
   readonly lock: string[];
   /** Bytes of bodies that were sent from the repository. */
   repositoryBytes: number;
+  /** On loopback. */
+  readonly ownPort: number;
   /** For QEMU: leads from `address:port` of the guest to this server. */
   readonly guestForward: string;
 }
@@ -35,7 +37,10 @@ cat <&3
 kill $! 2>/dev/null
 `;
 
-export async function startStandIn(lab: Lab, options: StandInOptions): Promise<StandIn> {
+export async function startStandIn(
+  lab: Pick<Lab, 'folder' | 'note' | 'teardown'>,
+  options: StandInOptions,
+): Promise<StandIn> {
   const {tls, address, port} = options;
   const script = join(lab.folder, 'forward.sh');
   await writeFile(script, forwarder);
@@ -60,6 +65,7 @@ export async function startStandIn(lab: Lab, options: StandInOptions): Promise<S
     checks: [],
     lock: [],
     repositoryBytes: 0,
+    ownPort: own,
     guestForward: `guestfwd=tcp:${address}:${port}-cmd:bash ${script} ${own}`,
   };
   return state;
