@@ -21,6 +21,8 @@ need apt-get apt
 need ssh openssh-client
 need scp openssh-client
 need npm npm
+# machines without a way out reach the server through it
+need socat socat
 # hawser server starts one unless it is told of another
 need etcd etcd-server
 need_file /usr/share/OVMF/OVMF_CODE_4M.fd ovmf

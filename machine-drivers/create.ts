@@ -11,7 +11,7 @@ import {MachineError, stopIfInterrupted} from './errors.ts';
 import {createHost, eraseMachine, toDriverMachine} from './machine.ts';
 import type {Access, MachineDeps} from './machine.ts';
 import {checkMachineName} from './names.ts';
-import {machineUser} from './ports.ts';
+import {machineUser, type FirstBootFile} from './ports.ts';
 import {findDriver} from './registry.ts';
 import {ensureKey} from './ssh/key.ts';
 import {READY} from './store/ledger.ts';
@@ -25,6 +25,8 @@ export interface CreateWish {
   readonly driver: string;
   /** The operator's first-boot configuration, absolute. */
   readonly config?: string;
+  /** Further files of the first boot. */
+  readonly files?: readonly FirstBootFile[];
   readonly settings: unknown;
   /** Seconds for each of: SSH, enrolment, Docker. */
   readonly seconds: number;
@@ -114,6 +116,7 @@ async function addRecord(deps: MachineDeps, wish: CreateWish, progress: Progress
     user: driver.login?.(wish.settings) ?? machineUser,
     created: runtime.clock.now().toISOString(),
     ...(config === undefined ? {} : {config}),
+    ...(wish.files === undefined ? {} : {files: [...wish.files]}),
     settings: wish.settings,
   };
   stopIfInterrupted(signal);

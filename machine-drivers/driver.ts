@@ -89,6 +89,8 @@ export interface Driver {
   destroy(machine: DriverMachine, host: DriverHost): Promise<void>;
   /** Undefined until the steps that decide it are done. */
   endpoint(machine: DriverMachine): Endpoint | undefined;
+  /** Where the machine reaches a server that this host reaches at `address`; absent where that is the same. */
+  serverFromInside?(settings: unknown, address: Address): Address;
   /** A file that the machine's console is written to. */
   consoleLog?(machine: DriverMachine): string;
   /** Ends what lives from a machine's folder whose record cannot be read any more. */

@@ -153,7 +153,7 @@ async function firstBootConfig(
     hostname: record.name,
     sshAuthorizedKeys: [key.trim()],
     enrolment,
-    files,
+    files: [...files, ...(record.files ?? [])],
     ...(config === undefined ? {} : {operatorConfig: {path: config, text: await readFile(config, 'utf8')}}),
   });
   await writeFileAtomic(path, text);

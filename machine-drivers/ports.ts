@@ -62,6 +62,15 @@ export interface FirstBoot {
   render(wish: FirstBootWish): Promise<string>;
 }
 
+/** How a new machine is to be updated. */
+export interface UpdateWish {
+  /** Address of the update server as the machine reaches it. */
+  readonly server: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** File with the TUF root that the machine trusts first; the newest of the own repository when absent. */
+  readonly root?: string;
+}
+
 /** Everything from outside that the machine commands use. */
 export interface MachineRuntime {
   readonly paths: Paths;
@@ -74,4 +83,6 @@ export interface MachineRuntime {
   firstBoot(): Promise<FirstBoot>;
   /** Told when a machine and every trace of it are gone. Does not throw. */
   removed?(machine: {readonly uuid: string; readonly name: string}): Promise<void>;
+  /** The files by which the machine's update agent knows its server and whom it trusts. */
+  updateFiles(wish: UpdateWish): Promise<readonly FirstBootFile[]>;
 }

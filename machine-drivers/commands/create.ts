@@ -8,6 +8,7 @@ import {createMachine} from '../create.ts';
 import {MachineError} from '../errors.ts';
 import {driverOf, loadMachine, viewOf} from '../machine.ts';
 import {defaultMachineName} from '../names.ts';
+import {updateFiles, updateFlags} from './updates.ts';
 import {defaultDriver, findDriver} from '../registry.ts';
 import {dockerUrl, openDeps} from './run.ts';
 import type {Tools} from './run.ts';
@@ -45,6 +46,7 @@ const flags: readonly Flag[] = [
     summary:
       'keep or destroy a machine whose creation fails; by default destroyed if it never ran, else kept',
   },
+  ...updateFlags,
   {name: 'output', type: 'string', default: 'text', summary: 'text or json'},
 ];
 
@@ -66,12 +68,15 @@ async function run(tools: Tools, context: CommandContext, input: CommandInput): 
   const config = await configPath(context, flagString(input.flags, 'config'));
   const onFailure = failurePolicy(flagString(input.flags, 'on-failure'));
   const json = wantsJson(input);
+  const settings = await driver.configure(input.flags, {cwd: context.cwd, paths: deps.runtime.paths});
+  const files = await updateFiles(deps.runtime, driver, settings, context, input);
   await createMachine(
     deps,
     {
       name,
       driver: driver.name,
-      settings: await driver.configure(input.flags, {cwd: context.cwd, paths: deps.runtime.paths}),
+      settings,
+      ...(files.length === 0 ? {} : {files}),
       seconds: positive('timeout', flagInteger(input.flags, 'timeout') ?? 600),
       ...(config === undefined ? {} : {config}),
       ...(onFailure === undefined ? {} : {onFailure}),

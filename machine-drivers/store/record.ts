@@ -18,6 +18,10 @@ export const MachineRecord = Type.Object({
   created: Type.String(),
   /** The operator's own first-boot configuration, absolute. */
   config: Type.Optional(Type.String()),
+  /** Further files of its first boot, as they were when its creation began. */
+  files: Type.Optional(
+    Type.Array(Type.Object({path: Type.String(), mode: Type.Integer(), contents: Type.String()})),
+  ),
   /** Checked by the driver. */
   settings: Type.Unknown(),
 });

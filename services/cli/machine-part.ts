@@ -29,6 +29,7 @@ export const machineTools: Pick<Tools, 'runtime'> = {
         (await import('../provisioner/enrolment/index.ts')).openEnrolment({home: paths.home, clock}),
       firstBoot: () => Promise.resolve(firstBoot(context)),
       removed: machine => tellServer(context, machine),
+      updateFiles: async wish => (await import('./update-files.ts')).updateFiles(wish, paths.home),
     };
   },
 };

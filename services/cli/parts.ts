@@ -14,6 +14,36 @@ export function listParts(): readonly Part[] {
       load: async () => (await import('./cluster-part.ts')).clusterPart(),
     },
     {
+      word: 'server',
+      summary: 'serve updates, the reboot lock, enrolment and the repository',
+      load: async () => (await import('./server-part.ts')).serverPart(),
+    },
+    {
+      word: 'login',
+      summary: 'choose the server that the commands speak to',
+      load: async () => (await import('./server-part.ts')).serverPart(),
+    },
+    {
+      word: 'fleet',
+      summary: 'show the fleet, decide about single machines',
+      load: async () => (await import('../update-server/commands/fleet.ts')).fleetCommands,
+    },
+    {
+      word: 'channel',
+      summary: 'what is offered to groups',
+      load: async () => (await import('../update-server/commands/policy.ts')).channelCommands,
+    },
+    {
+      word: 'group',
+      summary: 'which machines are updated how',
+      load: async () => (await import('../update-server/commands/policy.ts')).groupCommands,
+    },
+    {
+      word: 'rollout',
+      summary: 'watch and steer the update of a group',
+      load: async () => (await import('../update-server/commands/policy.ts')).rolloutCommands,
+    },
+    {
       word: 'image',
       summary: 'lock, build and inspect the operating system image',
       load: async () => (await import('../../image-build/commands.ts')).imageCommands,

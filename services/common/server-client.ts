@@ -6,13 +6,17 @@ import {join} from 'node:path';
 import type {Static, TSchema} from 'typebox';
 import {Value} from 'typebox/value';
 import {ErrorAnswer} from './contracts/fleet.ts';
+import {loginFile, ServerLogin, serverStableName} from './contracts/server.ts';
 import {HawserError, systemErrorCode} from './errors.ts';
 import {parseJson} from './parse.ts';
 import {resolvePaths} from './paths.ts';
 
-/** `server-refused`: an answer that says no, with its `kind` in the context; the other two are not answers. */
+/**
+ * `server-refused`: an answer that says no, with its `kind` in the context; the others are not answers.
+ * `server-untrusted`: its certificate is not of the CA that is trusted, or not a server's of ours.
+ */
 export class ServerClientError extends HawserError<
-  'no-server' | 'server-unreachable' | 'server-refused' | 'server-broken'
+  'no-server' | 'server-unreachable' | 'server-untrusted' | 'server-refused' | 'server-broken'
 > {}
 
 export interface ServerClient {
@@ -20,7 +24,7 @@ export interface ServerClient {
   readonly server: string;
   /** Sends `body` as JSON and checks the answer. Throws {@link ServerClientError} and ParseError. */
   call<Schema extends TSchema>(
-    method: 'GET' | 'PUT' | 'POST' | 'DELETE',
+    method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     answer: Schema,
     body?: unknown,
@@ -32,35 +36,61 @@ export interface ServerClientOptions {
   readonly token?: string | undefined;
   /** PEM; the system's authorities when absent. */
   readonly ca?: string | undefined;
+  /** Name checked in its certificate; the address's when absent. */
+  readonly serverName?: string | undefined;
   readonly signal: AbortSignal;
 }
 
 const TIMEOUT_MS = 30_000;
 const MAX_ANSWER = 64 * 1024 * 1024;
 
-/**
- * From `HAWSER_SERVER`, `HAWSER_TOKEN` (or the file that `HAWSER_TOKEN_FILE` names) and `HAWSER_CA` (a file; the fleet's
- * CA in Hawser's home when absent). Throws `no-server`.
- */
+/** As {@link findServerClient}. Throws `no-server` when none is known. */
 export async function openServerClient(
   env: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
 ): Promise<ServerClient> {
+  const client = await findServerClient(env, signal);
+  if (client !== undefined) return client;
+  throw new ServerClientError('no-server', 'no update server is known here', {
+    remedy:
+      'start one with hawser server, use hawser login, or set HAWSER_SERVER and HAWSER_TOKEN or HAWSER_TOKEN_FILE',
+  });
+}
+
+/**
+ * From `HAWSER_SERVER`, `HAWSER_TOKEN` (or the file that `HAWSER_TOKEN_FILE` names) and `HAWSER_CA` (a file; the fleet's
+ * CA in Hawser's home when absent); else the server that `hawser login`, or `hawser server` on this very host, left in
+ * Hawser's home. Undefined when there is neither.
+ */
+export async function findServerClient(
+  env: Readonly<Record<string, string | undefined>>,
+  signal: AbortSignal,
+): Promise<ServerClient | undefined> {
   const server = env['HAWSER_SERVER'];
-  if (server === undefined || server === '') {
-    throw new ServerClientError('no-server', 'no update server is named', {
-      remedy: 'set HAWSER_SERVER to its address, and HAWSER_TOKEN or HAWSER_TOKEN_FILE to your token',
-    });
-  }
+  const {home} = resolvePaths(env);
+  if (server === undefined || server === '') return loggedIn(home, signal);
   const tokenFile = env['HAWSER_TOKEN_FILE'];
   const token =
     env['HAWSER_TOKEN'] ?? (tokenFile === undefined ? undefined : await readFile(tokenFile, 'utf8'));
-  const own = join(resolvePaths(env).home, 'ca', 'ca.pem');
   const ca =
     env['HAWSER_CA'] === undefined
-      ? await readFile(own, 'utf8').catch(() => undefined)
+      ? await readFile(join(home, 'ca', 'ca.pem'), 'utf8').catch(() => undefined)
       : await readFile(env['HAWSER_CA'], 'utf8');
-  return serverClient({server, token: token?.trim(), ca, signal});
+  const serverName = ca === undefined ? undefined : serverStableName;
+  return serverClient({server, token: token?.trim(), ca, serverName, signal});
+}
+
+async function loggedIn(home: string, signal: AbortSignal): Promise<ServerClient | undefined> {
+  const path = join(home, ...loginFile);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+  const {url, token, ca, serverName} = parseJson(ServerLogin, text, path);
+  return serverClient({server: url, token, ca, serverName, signal});
 }
 
 export function serverClient(options: ServerClientOptions): ServerClient {
@@ -92,7 +122,7 @@ async function send(
   url: URL,
   method: string,
   body: unknown,
-  {token, ca, signal}: ServerClientOptions,
+  {token, ca, serverName, signal}: ServerClientOptions,
 ): Promise<{status: number; text: string}> {
   const headers: Record<string, string> = {accept: 'application/json'};
   if (token !== undefined && token !== '') headers['authorization'] = `Bearer ${token}`;
@@ -102,7 +132,13 @@ async function send(
       const answer = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
       const request =
         url.protocol === 'https:'
-          ? httpsRequest(url, {method, headers, signal: answer, ...(ca === undefined ? {} : {ca})})
+          ? httpsRequest(url, {
+              method,
+              headers,
+              signal: answer,
+              ...(ca === undefined ? {} : {ca}),
+              ...(serverName === undefined ? {} : {servername: serverName}),
+            })
           : httpRequest(url, {method, headers, signal: answer});
       request.on('error', reject);
       request.on('response', response => {
@@ -122,7 +158,18 @@ async function send(
     });
   } catch (error) {
     signal.throwIfAborted();
-    const why = systemErrorCode(error) ?? (error instanceof Error ? error.message : String(error));
+    const code = systemErrorCode(error);
+    const why = code ?? (error instanceof Error ? error.message : String(error));
+    if (/CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ALTNAME/.test(code ?? '')) {
+      throw new ServerClientError(
+        'server-untrusted',
+        `${url.origin} is not the server that is trusted (${why})`,
+        {
+          remedy: 'check HAWSER_SERVER and HAWSER_CA, or log in again',
+          cause: error,
+        },
+      );
+    }
     throw new ServerClientError('server-unreachable', `${url.origin} does not answer (${why})`, {
       remedy: 'check HAWSER_SERVER, the network, and whether "hawser server" runs',
       cause: error,
@@ -143,6 +190,8 @@ function refusal(url: URL, status: number, text: string): ServerClientError {
     return new ServerClientError('server-broken', `${url.origin} failed: ${message}`, {context: {status}});
   return new ServerClientError('server-refused', `${url.origin} refused: ${message}`, {
     context: {status, kind: known?.kind},
-    ...(status === 401 ? {remedy: 'set HAWSER_TOKEN or HAWSER_TOKEN_FILE to a token that is valid'} : {}),
+    ...(status === 401
+      ? {remedy: 'log in again, or set HAWSER_TOKEN or HAWSER_TOKEN_FILE to a token that is valid'}
+      : {}),
   });
 }

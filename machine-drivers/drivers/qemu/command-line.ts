@@ -1,5 +1,6 @@
 /** The emulator's command line: pure, from what a machine is to an argument array. */
 import type {Wire} from './identity.ts';
+import {innerServer} from './addresses.ts';
 
 export interface QemuPlan {
   readonly program: string;
@@ -18,6 +19,7 @@ export interface QemuPlan {
   readonly config: string;
   readonly sshPort: number;
   readonly dockerPort: number;
+  readonly server?: {readonly host: string; readonly port: number} | undefined;
   readonly publish: readonly {readonly host: number; readonly guest: number}[];
   readonly outMac: string;
   readonly wireMac: string;
@@ -83,8 +85,16 @@ function userNetwork(plan: QemuPlan): string {
     ...(plan.restrict ? ['restrict=on'] : []),
     `hostfwd=tcp:127.0.0.1:${plan.sshPort}-:22`,
     `hostfwd=tcp:127.0.0.1:${plan.dockerPort}-:2376`,
+    ...forwardedServer(plan),
     ...plan.publish.map(({host, guest}) => `hostfwd=tcp:127.0.0.1:${host}-:${guest}`),
   ].join(',');
+}
+
+/** One program a connection: QEMU's other form would join all connections into one. */
+function forwardedServer({server}: QemuPlan): string[] {
+  if (server === undefined) return [];
+  const {host, port} = server;
+  return [`guestfwd=tcp:${innerServer}:${port}-cmd:socat - TCP:${host}:${port}`];
 }
 
 /** QEMU's option syntax: a comma inside a value is written twice. */

@@ -8,6 +8,7 @@ import {boot} from './boot.ts';
 import {ensureDisk} from './disk.ts';
 import {findEmulator, killEmulator, waitForEnd} from './emulator.ts';
 import {ensureVars, findFirmware} from './firmware.ts';
+import {innerHost, innerServer} from './addresses.ts';
 import {findBaseDisk, releaseBaseDisks} from './image.ts';
 import {filesOf, pidFileName, reservationOf, reserveAddresses, wireFiles} from './layout.ts';
 import {qmp, qmpStatus} from './qmp.ts';
@@ -63,6 +64,7 @@ export const qemuDriver: Driver = {
     const settings = readSettings(given);
     await checkProgram(settings.program, host.signal);
     await checkProgram('qemu-img', host.signal);
+    if (settings.server !== undefined) await checkSocat(host.signal);
     const base = await findBaseDisk(settings.image);
     await findFirmware({
       secureBoot: settings.secureBoot,
@@ -119,6 +121,13 @@ export const qemuDriver: Driver = {
       privateAddress: reserved.wireAddress,
     };
   },
+  serverFromInside: (given, address) => {
+    const {server} = readSettings(given);
+    if (server?.host === address.host && server.port === address.port)
+      return {host: innerServer, port: address.port};
+    const loopback = ['127.0.0.1', 'localhost'].includes(address.host);
+    return loopback ? {host: innerHost, port: address.port} : address;
+  },
   consoleLog: machine => filesOf(machine).console,
   abandon: async (folder, clock) => {
     const emulator = await findEmulator(join(folder, 'qemu', pidFileName));
@@ -134,6 +143,16 @@ async function cutPower(machine: DriverMachine, host: Pick<DriverHost, 'clock'>)
     'driver-failed',
     `the emulator of "${machine.name}" (process ${emulator.pid}) does not end`,
   );
+}
+
+async function checkSocat(signal: AbortSignal): Promise<void> {
+  try {
+    await exec(['socat', '-V'], {timeoutMs: CHECK_TIMEOUT_MS, signal});
+  } catch (error) {
+    signal.throwIfAborted();
+    const why = error instanceof Error ? error.message : String(error);
+    throw checkFailed(why, 'install socat, or leave out --qemu-server and --qemu-restrict', error);
+  }
 }
 
 async function checkProgram(program: string, signal: AbortSignal): Promise<void> {

@@ -8,6 +8,7 @@ import {parseValue} from '../../../services/common/parse.ts';
 import {currentImage} from '../../../services/common/paths.ts';
 import type {Paths} from '../../../services/common/paths.ts';
 import {MachineError} from '../../errors.ts';
+import {innerServer} from './addresses.ts';
 
 const Port = Type.Integer({minimum: 1, maximum: 65_535});
 
@@ -23,6 +24,8 @@ export const QemuSettings = Type.Object({
   secureBoot: Type.Boolean(),
   /** No way out for the guest: only the forwarded ports and the wire. */
   restrict: Type.Boolean(),
+  /** A TCP port of the host that the guest reaches even when it has no way out, as {@link innerServer}. */
+  server: Type.Optional(Type.Object({host: Type.String(), port: Port})),
   /** TCP ports of the guest that 127.0.0.1 reaches, besides 22 and 2376. */
   publish: Type.Array(Type.Object({host: Port, guest: Port})),
   firstPort: Type.Integer({minimum: 1, maximum: 65_535}),
@@ -69,6 +72,11 @@ export const qemuFlags: readonly Flag[] = [
     type: 'boolean',
     env: 'HAWSER_QEMU_RESTRICT',
     summary: 'give the machine no way out to other networks',
+  },
+  {
+    name: 'qemu-server',
+    type: 'string',
+    summary: `HOST:PORT that the machine reaches as ${innerServer}:PORT, even with --qemu-restrict; taken from --update-server`,
   },
   {
     name: 'qemu-publish',
@@ -126,6 +134,7 @@ export async function configureQemu(
       : {firmware: await existingFile('qemu-firmware', resolve(from.cwd, firmware))}),
     secureBoot: flagBoolean(flags, 'qemu-secure-boot'),
     restrict: flagBoolean(flags, 'qemu-restrict'),
+    ...serverOf(flags),
     publish: flagList(flags, 'qemu-publish').map(parsePublish),
     firstPort,
     lastPort,
@@ -136,6 +145,24 @@ export async function configureQemu(
 
 export function readSettings(settings: unknown): QemuSettings {
   return parseValue(QemuSettings, settings, 'the settings of the qemu machine');
+}
+
+/** Given, or the update server's where a restricted machine would not reach it. */
+function serverOf(flags: FlagValues): {server?: {host: string; port: number}} {
+  const given = flagString(flags, 'qemu-server');
+  if (given !== undefined) return {server: parseServer(given)};
+  const update = flagString(flags, 'update-server');
+  if (update === undefined || !flagBoolean(flags, 'qemu-restrict') || !URL.canParse(update)) return {};
+  const {hostname, port} = new URL(update);
+  return {server: parseServer(`${hostname}:${port === '' ? 443 : port}`)};
+}
+
+/** A name or IPv4 address with a port: it is written into a command line, so nothing else may be in it. */
+export function parseServer(text: string): {host: string; port: number} {
+  const [, host = '', digits = ''] = /^([A-Za-z0-9][A-Za-z0-9.-]*):(\d{1,5})$/.exec(text) ?? [];
+  const port = Number(digits);
+  if (host !== '' && port >= 1 && port <= 65_535) return {host, port};
+  throw badSetting('qemu-server', text, 'for instance 127.0.0.1:8443');
 }
 
 const units: Readonly<Record<string, number>> = {M: 2 ** 20, G: 2 ** 30, T: 2 ** 40};

@@ -52,10 +52,14 @@ export const LockPolicy = closed({
     Type.Integer({minimum: 1, maximum: 100_000}),
     Type.String({pattern: '^(?:[1-9]|[1-9][0-9]|100)%$'}),
   ]),
-  /** Label whose different values may never be down together. */
+  /** The label that names a machine's failure domain. */
   domain: Type.Optional(LabelName),
+  /** `one-at-a-time` (default): only machines of one domain are down together; `one-per-domain`: no two of the same. */
+  domainRule: Type.Optional(Type.Union([Type.Literal('one-at-a-time'), Type.Literal('one-per-domain')])),
   /** A cluster of one or two may lose its quorum for the time of a reboot. */
   allowQuorumLoss: Type.Optional(Type.Boolean()),
+  /** A hung holder may be power-cycled through the machine layer. */
+  powerCycle: Type.Optional(Type.Boolean()),
   /** FleetLock ids of clients without our certificates are taken at their word. */
   legacy: Type.Optional(Type.Boolean()),
 });

@@ -15,7 +15,9 @@ export const ServerLogin = Type.Object({
   ca: Type.Optional(Type.String()),
   /** Name checked in the server's certificate. */
   serverName: Type.Optional(Type.String()),
-  token: Type.String({minLength: 1}),
+  token: Type.String(),
+  /** Written by a server on this very host, which keeps the address up to date. */
+  local: Type.Optional(Type.Boolean()),
 });
 export type ServerLogin = Static<typeof ServerLogin>;
 

@@ -1,6 +1,6 @@
 /** Enrolment over HTTPS. What is answered: README.md, "The protocol". */
 import type {TypeBoxTypeProvider} from '@fastify/type-provider-typebox';
-import fastify, {type FastifyInstance, type FastifyServerOptions} from 'fastify';
+import fastify, {type FastifyInstance, type FastifyPluginAsync, type FastifyServerOptions} from 'fastify';
 import {EnrolmentGrant, EnrolmentRequest} from '../../common/contracts/enrolment.ts';
 import {enrol, type EnrolDeps} from './enrol.ts';
 import {EnrolmentError, type EnrolmentErrorCode} from './errors.ts';
@@ -35,9 +35,22 @@ export function buildApp(deps: EnrolDeps, options: AppOptions = {}): FastifyInst
           ...settings,
           https: {key: options.tls.key, cert: options.tls.certificate, minVersion: 'TLSv1.2'},
         });
+  refuseUnknownPages(app);
   addRoutes(app, deps);
   return app;
 }
+
+function refuseUnknownPages(app: FastifyInstance): void {
+  app.setNotFoundHandler((_request, reply) =>
+    reply.code(404).send({kind: 'not-found', message: 'no such page'}),
+  );
+}
+
+/** The same routes for a server that offers more than enrolment; it must be as strict about types (see above). */
+export const enrolmentRoutes: FastifyPluginAsync<{readonly deps: EnrolDeps}> = (app, {deps}) => {
+  addRoutes(app, deps);
+  return Promise.resolve();
+};
 
 function addRoutes(app: FastifyInstance, deps: EnrolDeps): void {
   const mayGoOn = createRateLimiter(RATE);
@@ -55,9 +68,6 @@ function addRoutes(app: FastifyInstance, deps: EnrolDeps): void {
     else request.log.info({kind: error instanceof EnrolmentError ? error.code : kind}, 'enrolment refused');
     return reply.code(status).send({kind, message});
   });
-  app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).send({kind: 'not-found', message: 'no such page'}),
-  );
 
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   typed.get('/v1/ca', (_request, reply) => reply.type('application/x-pem-file').send(deps.authority.fleetCa));

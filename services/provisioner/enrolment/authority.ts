@@ -6,6 +6,7 @@
 import {randomBytes, X509Certificate} from 'node:crypto';
 import {join} from 'node:path';
 import type {Clock} from '../../common/clock.ts';
+import {serverStableName} from '../../common/contracts/server.ts';
 import {createFolderOnce, readFolder, replaceFolder} from './ca-folder.ts';
 import {
   createCa,
@@ -55,7 +56,7 @@ export interface Authority {
   /** Checks a PKCS#10 request; throws `bad-csr` or `weak-key`. */
   prove(csrPem: string): Promise<ProvenKey>;
   signMachine(request: MachineCertificate): Promise<string>;
-  /** A certificate with a fresh key for a server of ours that is dialled by `names`; nothing is kept. */
+  /** A certificate with a fresh key for a server of ours, by its stable name and by `names`; nothing is kept. */
   signServer(names: readonly string[]): Promise<KeyAndCertificate>;
   /** The certificate of `user`, kept in `<home>/operators/<user>` and renewed when it runs out. */
   clientCertificate(user: string): Promise<ClientCertificate>;
@@ -93,7 +94,11 @@ export async function openAuthority(options: {home: string; clock: Clock}): Prom
       }),
     signServer: async names => {
       const {key, publicKey} = await createLeafKey();
-      const leaf = {commonName: 'hawser server', publicKey, names: serverNames(checkExtraNames(names))};
+      const leaf = {
+        commonName: 'hawser server',
+        publicKey,
+        names: serverNames([serverStableName, ...checkExtraNames(names)]),
+      };
       return {key, certificate: await signLeaf(fleet, {...leaf, use: ['server'], ...leafValidity(fleet)})};
     },
     clientCertificate: async user => {

@@ -50,6 +50,8 @@ export function stubRuntime(home: string, log: RuntimeLog = {issued: [], forgott
         check: () => Promise.resolve(),
         render: wish => Promise.resolve(JSON.stringify(wish)),
       }),
+    updateFiles: wish =>
+      Promise.resolve([{path: '/etc/hawser/update.json', mode: 0o644, contents: JSON.stringify(wish)}]),
   };
 }
 

@@ -1,7 +1,7 @@
 /** `hawser release ls`. */
 import type {Command, CommandContext} from '../../../common/command.ts';
 import type {ReleaseManifest} from '../../../common/contracts/release.ts';
-import {openServerClient, ServerClientError} from '../../../common/server-client.ts';
+import {findServerClient, ServerClientError} from '../../../common/server-client.ts';
 import {readCatalogue} from '../catalogue.ts';
 import {OfferedChannels} from './server-answers.ts';
 import {day, openReleases, outputFlag, repositoryFlag, table, wantsJson} from './options.ts';
@@ -71,9 +71,9 @@ function describe(release: ReleaseManifest, channels: ReadonlyMap<string, readon
 /** Which channels offer a version; the list is shown without them when the server does not answer. */
 async function readChannels(context: CommandContext): Promise<ReadonlyMap<string, readonly string[]>> {
   const offered = new Map<string, string[]>();
-  if (context.env['HAWSER_SERVER'] === undefined) return offered;
   try {
-    const server = await openServerClient(context.env, context.signal);
+    const server = await findServerClient(context.env, context.signal);
+    if (server === undefined) return offered;
     const {channels} = await server.call('GET', '/v1/channels', OfferedChannels);
     for (const {name, promotion} of channels) {
       if (promotion !== undefined)

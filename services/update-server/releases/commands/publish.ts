@@ -9,7 +9,7 @@ import {
   type CommandContext,
   type FlagValues,
 } from '../../../common/command.ts';
-import {openServerClient} from '../../../common/server-client.ts';
+import {findServerClient} from '../../../common/server-client.ts';
 import type {BuildPayload, ReleaseImage} from '../ports.ts';
 import {publishRelease} from '../publish.ts';
 import {withdrawRelease} from '../withdraw.ts';
@@ -101,8 +101,8 @@ export const withdrawCommand: Command = {
       changed ? `withdrew ${version}` : `${version} was withdrawn on ${withdrawal.at}: ${withdrawal.reason}`,
     );
     // The signed list is what machines obey; the server is told so that it stops offering it at once.
-    if (context.env['HAWSER_SERVER'] === undefined) return 0;
-    const server = await openServerClient(context.env, context.signal);
+    const server = await findServerClient(context.env, context.signal);
+    if (server === undefined) return 0;
     await server.call('POST', `/v1/releases/${encodeURIComponent(version)}/withdraw`, Type.Unknown(), {
       reason: withdrawal.reason,
     });

@@ -1,0 +1,219 @@
+/** `hawser fleet ...`: the fleet as it stands, and decisions about single machines. */
+import {systemClock} from '../../common/clock.ts';
+import {flagBoolean, flagString, type Command, type CommandContext} from '../../common/command.ts';
+import {FleetStatus, MachineStatus, StoredEvent, type RolloutSummary} from '../../common/contracts/policy.ts';
+import {Type} from 'typebox';
+import {ago, connect, outputFlag, parseLabels, renderTable, segment, wantsJson} from './shared.ts';
+
+const WATCH_MS = 2000;
+const one = {min: 1, max: 1};
+
+export const fleetCommands: readonly Command[] = [
+  {
+    name: 'fleet status',
+    summary: 'every machine with version, slot, phase and what it waits for; rollouts; locks',
+    arguments: {min: 0, max: 0},
+    flags: [
+      {name: 'watch', short: 'w', type: 'boolean', summary: 'again every two seconds until ^C'},
+      {name: 'group', type: 'string', summary: 'only this group'},
+      outputFlag,
+    ],
+    run: async (context, input) => {
+      const json = wantsJson(input);
+      const group = flagString(input.flags, 'group');
+      const client = await connect(context);
+      for (;;) {
+        const status = await client.call('GET', '/v1/fleet', FleetStatus);
+        const shown = group === undefined ? status : ofGroup(status, group);
+        if (json) context.print(JSON.stringify(shown));
+        else for (const line of renderStatus(shown)) context.print(line);
+        if (!flagBoolean(input.flags, 'watch')) return 0;
+        try {
+          await systemClock.sleep(WATCH_MS, context.signal);
+        } catch {
+          return 0;
+        }
+        if (!json) context.print('');
+      }
+    },
+  },
+  {
+    name: 'fleet machines',
+    summary: 'names of the machines that have reported, or one machine with its last events',
+    usage: '[MACHINE]',
+    arguments: {min: 0, max: 1},
+    flags: [outputFlag],
+    run: async (context, input) => {
+      const json = wantsJson(input);
+      const client = await connect(context);
+      const [name] = input.args;
+      if (name === undefined) {
+        const {machines} = await client.call('GET', '/v1/fleet', FleetStatus);
+        if (json) context.print(JSON.stringify(machines));
+        else for (const each of machines) context.print(`${each.name}\t${each.uuid}`);
+        return 0;
+      }
+      const machine = await client.call('GET', `/v1/machines/${segment(name)}`, MachineStatus);
+      const path = `/v1/machines/${machine.uuid}/events`;
+      const {events} = await client.call('GET', path, Type.Object({events: Type.Array(StoredEvent)}));
+      if (json) context.print(JSON.stringify({...machine, events}));
+      else for (const line of renderMachine(machine, events)) context.print(line);
+      return 0;
+    },
+  },
+  {
+    name: 'fleet label',
+    summary: "lay labels over a machine's own; NAME- takes one away",
+    usage: 'MACHINE NAME=VALUE...',
+    arguments: {min: 2, max: 64},
+    flags: [],
+    run: (context, {args}) => change(context, args[0] ?? '', {labels: parseLabels(args.slice(1))}),
+  },
+  {
+    name: 'fleet assign',
+    summary: 'put a machine into a group, whatever its labels say',
+    usage: 'MACHINE GROUP',
+    arguments: {min: 2, max: 2},
+    flags: [],
+    run: (context, {args}) => change(context, args[0] ?? '', {group: args[1] ?? ''}),
+  },
+  {
+    name: 'fleet unassign',
+    summary: 'let the labels decide again',
+    usage: 'MACHINE',
+    arguments: one,
+    flags: [],
+    run: (context, {args}) => change(context, args[0] ?? '', {group: null}),
+  },
+  {
+    name: 'fleet pin',
+    summary: 'hold a machine at a version, whatever the channel says',
+    usage: 'MACHINE VERSION',
+    arguments: {min: 2, max: 2},
+    flags: [],
+    run: (context, {args}) => change(context, args[0] ?? '', {pin: args[1] ?? ''}),
+  },
+  {
+    name: 'fleet unpin',
+    summary: 'let the channel decide again',
+    usage: 'MACHINE',
+    arguments: one,
+    flags: [],
+    run: (context, {args}) => change(context, args[0] ?? '', {pin: null}),
+  },
+  {
+    name: 'fleet forget',
+    summary: 'refuse a machine from now on, and count it nowhere',
+    usage: 'MACHINE',
+    arguments: one,
+    flags: [],
+    run: async (context, {args}) => {
+      const client = await connect(context);
+      await client.call('DELETE', `/v1/machines/${segment(args[0] ?? '')}`, Type.Object({}));
+      return 0;
+    },
+  },
+];
+
+async function change(context: CommandContext, name: string, body: object): Promise<number> {
+  const client = await connect(context);
+  await client.call('PATCH', `/v1/machines/${segment(name)}`, MachineStatus, body);
+  return 0;
+}
+
+function ofGroup(status: FleetStatus, group: string): FleetStatus {
+  return {
+    ...status,
+    machines: status.machines.filter(machine => machine.group === group),
+    rollouts: status.rollouts.filter(({rollout}) => rollout.group === group),
+    locks: status.locks.filter(lock => lock.group === group),
+  };
+}
+
+const header = [
+  'NAME',
+  'GROUP',
+  'VERSION',
+  'SLOT',
+  'PHASE',
+  'TARGET',
+  'WAVE',
+  'TURN',
+  'LOCK',
+  'SEEN',
+  'WAITS FOR',
+];
+
+/** Tables of machines, rollouts and locks. */
+export function renderStatus(status: FleetStatus): string[] {
+  const rows = status.machines.map(machine => [
+    machine.name,
+    machine.group ?? '-',
+    machine.version,
+    machine.slot,
+    phaseOf(machine),
+    machine.target ?? '-',
+    machine.wave === undefined ? '-' : String(machine.wave),
+    machine.turnAt ?? '-',
+    machine.holdsLock ? 'held' : '-',
+    ago(machine.lastSeen, status.at),
+    machine.problem ?? machine.waitsFor,
+  ]);
+  const lines = renderTable(header, rows);
+  if (status.rollouts.length > 0) lines.push('', ...renderRollouts(status.rollouts));
+  if (status.locks.length > 0) {
+    const names = new Map(status.machines.map(({uuid, name}) => [uuid, name]));
+    const locks = status.locks.map(lock => [
+      lock.group,
+      names.get(lock.machine) ?? lock.machine,
+      lock.phase,
+      ago(lock.since, status.at),
+      lock.overdue ? 'OVERDUE' : (lock.deadline ?? '-'),
+    ]);
+    lines.push('', ...renderTable(['LOCK', 'HOLDER', 'PHASE', 'FOR', 'DEADLINE'], locks));
+  }
+  for (const problem of status.problems) lines.push('', `PROBLEM: ${problem}`);
+  return lines;
+}
+
+function phaseOf({phase, progress}: MachineStatus): string {
+  return phase === 'fetching' && progress !== undefined ? `fetching ${Math.floor(progress * 100)}%` : phase;
+}
+
+export function renderRollouts(rollouts: readonly RolloutSummary[]): string[] {
+  const rows = rollouts.map(({rollout, waves, machines, done, failed}) => [
+    rollout.group,
+    rollout.version,
+    rollout.state,
+    `${waves.filter(({state}) => state !== 'waiting').length}/${waves.length}`,
+    `${done}/${machines}`,
+    String(failed),
+    rollout.reason ?? '',
+  ]);
+  return renderTable(['ROLLOUT', 'VERSION', 'STATE', 'WAVES', 'DONE', 'FAILED', 'WHY'], rows);
+}
+
+function renderMachine(machine: MachineStatus, events: readonly StoredEvent[]): string[] {
+  const labels = Object.entries(machine.labels).map(([name, value]) => `${name}=${value}`);
+  const facts: readonly (readonly [string, string])[] = [
+    ['name', machine.name],
+    ['uuid', machine.uuid],
+    ['group', machine.group ?? '-'],
+    ['version', `${machine.version} in slot ${machine.slot}`],
+    ['phase', `${machine.phase} since ${machine.phaseSince}`],
+    ['staged', machine.staged ?? '-'],
+    ['target', machine.target ?? '-'],
+    ['labels', labels.join(' ')],
+    ['waits for', machine.problem ?? machine.waitsFor],
+    ['last seen', machine.lastSeen],
+    ...machine.failed.map(
+      each => ['failed', `${each.version} ${each.reason} ${each.at} ${each.detail}`.trim()] as const,
+    ),
+  ];
+  return [
+    ...facts.map(([name, value]) => `${name.padEnd(10)} ${value}`),
+    ...events.map(event =>
+      `${event.at}  ${event.kind} ${event.version ?? ''} ${event.detail ?? ''}`.trimEnd(),
+    ),
+  ];
+}
