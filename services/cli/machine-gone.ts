@@ -2,7 +2,8 @@
 import type {CommandContext} from '../common/command.ts';
 import {MachineGoneAnswer} from '../common/contracts/lock.ts';
 import {describeError} from '../common/errors.ts';
-import {openServerClient} from '../common/server-client.ts';
+import {findServerClient, ServerClientError, type ServerClient} from '../common/server-client.ts';
+import {Type} from 'typebox';
 
 /**
  * The reboot lock of a machine that is gone is freed by the update server, where there is one. A server that is away
@@ -12,13 +13,24 @@ export async function tellServer(
   context: Pick<CommandContext, 'env' | 'signal' | 'warn'>,
   machine: {readonly uuid: string; readonly name: string},
 ): Promise<void> {
-  if ((context.env['HAWSER_SERVER'] ?? '') === '') return;
   try {
-    const client = await openServerClient(context.env, context.signal);
+    const client = await findServerClient(context.env, context.signal);
+    if (client === undefined) return;
     await client.call('POST', '/v1/locks/gone', MachineGoneAnswer, {machine: machine.uuid});
+    await forget(client, machine.uuid);
   } catch (error) {
     context.warn(
       `hawser: "${machine.name}" is removed, but the update server was not told: ${describeError(error)}; see hawser lock ls for a slot that it held`,
     );
+  }
+}
+
+/** Its certificate is refused from then on, and no wave waits for it. */
+async function forget(client: ServerClient, uuid: string): Promise<void> {
+  try {
+    await client.call('DELETE', `/v1/machines/${uuid}`, Type.Unknown());
+  } catch (error) {
+    // It never reported itself.
+    if (!(error instanceof ServerClientError) || error.context['status'] !== 404) throw error;
   }
 }

@@ -16,6 +16,7 @@ import {ServerError} from '../../update-server/errors.ts';
 import type {UpdateService} from '../../update-server/service.ts';
 import {createToken} from '../../update-server/tokens.ts';
 import {buildServer} from './build.ts';
+import {refreshSignatures} from './refresh.ts';
 import {isLoopback, readSettings, type ServerSettings} from './settings.ts';
 
 const LOCK_WAIT_MS = 2000;
@@ -92,8 +93,20 @@ async function serveOver(
         // A late wake-up is made up for by the next: what is due is read from the clock.
         suppressMissedWarning: true,
       });
+      // Timestamps are due after a day; an hour's delay is nothing to them.
+      const refresh = async (): Promise<void> => {
+        try {
+          const signed = await refreshSignatures(context, settings.repository);
+          if (signed.length > 0) app.log.info({signed}, 'repository signed anew');
+        } catch (error) {
+          app.log.error({err: error}, 'the repository could not be signed anew');
+        }
+      };
+      const sign = schedule('17 * * * *', refresh, {name: 'signatures', noOverlap: true});
+      await refresh();
       const ended = await Promise.race([aborted(context.signal), embedded?.ended ?? aborted(context.signal)]);
       await wake.destroy();
+      await sign.destroy();
       if (ended === undefined) return 0;
       throw new ServerError('etcd-failed', `etcd ended: ${ended}`, {remedy: 'start hawser server again'});
     } finally {
