@@ -1,5 +1,5 @@
 /** The fleet in memory, kept up to date change by change, against one that is built from nothing. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import test from 'ava';
 import {advance} from '../../services/update-server/advance.ts';
 import {Fleet, type Change} from '../../services/update-server/fleet.ts';
@@ -171,7 +171,7 @@ test('counted change by change or from nothing: the same answers, the same statu
       const fresh = world.fromNothing();
       for (const [uuid, machine] of world.fleet.machines) {
         const other = fresh.machines.get(uuid);
-        if (other === undefined) return t.fail(`${uuid} is missing`);
+        if (other === undefined) throw new Error(`${uuid} is missing`);
         t.deepEqual(decide(other, fresh, world.now), decide(machine, world.fleet, world.now));
       }
       const status = (fleet: Fleet) => fleetStatus({fleet, locks: [], seen: new Map(), now: world.now});
@@ -198,12 +198,11 @@ test('whatever happens: nobody is sent to a release that is withdrawn, failed on
           t.is(world.fleet.releases.get(version)?.withdrawn, undefined);
           t.false(record.report.failed.some(failed => failed.version === version));
           t.is(assignment?.forgotten, undefined);
-          if (membership.kind !== 'in') return t.fail('a machine of no group is sent nowhere');
+          if (membership.kind !== 'in') throw new Error('a machine of no group is sent nowhere');
           if (world.fleet.groups.get(membership.group)?.config.pin !== undefined) continue;
           t.is(world.fleet.rollouts.get(membership.group)?.state === 'stopped', false);
         }
       }
-      return undefined;
     }),
     {numRuns: 200},
   );

@@ -9,7 +9,7 @@ import {eventually, realEtcd} from './support.ts';
 interface Place {
   readonly store: Store;
   /** Forgets all history, so that an old watch cannot go on. */
-  compact(): Promise<void>;
+  readonly compact: () => Promise<void>;
 }
 
 const places: Readonly<Record<string, (t: ExecutionContext) => Promise<Place>>> = {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import test from 'ava';
 import type {RolloutWave, WaveConfig} from '../../services/common/contracts/policy.ts';
 import {rankOf} from '../../services/update-server/rank.ts';

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import test from 'ava';
 import {parseCron} from '../../services/update-server/cron.ts';
 import {checkWindow, isOpen, nextOpening} from '../../services/update-server/windows.ts';

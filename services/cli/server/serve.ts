@@ -14,9 +14,9 @@ import {createEtcdClient} from '../../update-server/adapters/etcd-store.ts';
 import {startEmbeddedEtcd, type EmbeddedEtcd} from '../../update-server/adapters/embedded-etcd.ts';
 import {ServerError} from '../../update-server/errors.ts';
 import type {UpdateService} from '../../update-server/service.ts';
+import {openServedRepository} from '../../update-server/releases/served.ts';
 import {createToken} from '../../update-server/tokens.ts';
 import {buildServer} from './build.ts';
-import {refreshSignatures} from './refresh.ts';
 import {isLoopback, readSettings, type ServerSettings} from './settings.ts';
 
 const LOCK_WAIT_MS = 2000;
@@ -94,9 +94,11 @@ async function serveOver(
         suppressMissedWarning: true,
       });
       // Timestamps are due after a day; an hour's delay is nothing to them.
+      const served = openServedRepository(settings.repository, systemClock);
       const refresh = async (): Promise<void> => {
         try {
-          const signed = await refreshSignatures(context, settings.repository);
+          if (!(await served.exists())) return;
+          const {signed} = await served.refresh(context.signal);
           if (signed.length > 0) app.log.info({signed}, 'repository signed anew');
         } catch (error) {
           app.log.error({err: error}, 'the repository could not be signed anew');
