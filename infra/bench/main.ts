@@ -15,6 +15,7 @@ import {measureRound, type Round} from './boot.ts';
 import {coldBuildSeconds, helpSeconds, rebuildSeconds} from './build-times.ts';
 import {ensureDebianImage, type DebianImage} from './debian-image.ts';
 import {artefactBytes, artefactPath, ensureTools, openHawserImage, type HawserImage} from './image.ts';
+import {lockBench, measureLock, renderLock, type LockFigures} from './lock.ts';
 import {parseOptions, usage, type BenchOptions} from './options.ts';
 import {renderTable, rows, type ImageSizes} from './report.ts';
 import {compressedBytes} from './sizes.ts';
@@ -32,6 +33,7 @@ interface Collected {
   helpSeconds: number[];
   update: UpdateFigures | undefined;
   plainWrite: {readonly seconds: number; readonly cpuSeconds: number} | undefined;
+  lock: {hawser: LockFigures; airlock: LockFigures} | undefined;
 }
 
 interface Run {
@@ -70,6 +72,7 @@ async function main(): Promise<number> {
     helpSeconds: [],
     update: undefined,
     plainWrite: undefined,
+    lock: undefined,
   };
   let code = 0;
   try {
@@ -83,6 +86,7 @@ async function main(): Promise<number> {
   for (const line of renderTable(collected)) progress.note(line);
   if (collected.update !== undefined)
     for (const line of renderUpdate(collected.update, collected.plainWrite)) progress.note(line);
+  if (collected.lock !== undefined) for (const line of renderLock(collected.lock)) progress.note(line);
   if (options.json !== undefined) await writeJson(options.json, collected, code === 0);
   return code;
 }
@@ -93,6 +97,11 @@ async function measure(run: Run): Promise<void> {
   const places = {root, cache: paths.cache, env: definedOf(process.env), signal};
   if (wants('command')) {
     collected.helpSeconds = await withStep(progress, 'hawser --help', () => helpSeconds(places));
+  }
+  if (wants('lock')) {
+    collected.lock = await withStep(progress, 'reboot lock beside airlock', () =>
+      measureLock(lockBench, signal),
+    );
   }
   if (wants('boot') || wants('size')) {
     const hawser = await openHawserImage(options.image ?? currentImage(paths));
