@@ -14,6 +14,7 @@ import {operatorRoutes} from './operator-routes.ts';
 import type {LockEvents, LockPolicies, LockStore} from './ports.ts';
 import {createGroupQueue} from './queue.ts';
 import {rulesOf, type LockDeps} from './service.ts';
+import {createWaitingRoom} from './waiting-room.ts';
 
 export interface RebootLockOptions {
   readonly store: LockStore;
@@ -40,7 +41,7 @@ export const rebootLock: FastifyPluginAsync<RebootLockOptions> = async (app, opt
     options.metrics === undefined ? undefined : createLockMetrics(options.metrics, () => observe(options));
   const queue = createGroupQueue(store, clock, options.random);
   const tools: RouteTools = {
-    deps: {store, queue, policies, events, clock},
+    deps: {store, queue, room: createWaitingRoom(), policies, events, clock},
     metrics,
     callerOf: request => options.callerOf(request),
   };

@@ -77,11 +77,7 @@ function obstacle(
   elsewhere: readonly Holder[],
   now: Date,
 ): Refusal | undefined {
-  const refuse = (kind: LockRefusal['kind'], message: string): Refusal => ({
-    kind,
-    message,
-    holders: state.holders.map(({machine, name, phase, since}) => ({machine, name, phase, since})),
-  });
+  const refuse = (kind: LockRefusal['kind'], message: string) => refusalOf(state, kind, message);
   if (rules.halted !== undefined) return refuse('halted', rules.halted);
   const late = state.holders.find(holder => isOverdue(holder, now));
   if (late !== undefined) return refuse('halted', overdueText(late));
@@ -101,6 +97,16 @@ function obstacle(
     if (lost !== undefined) return refuse('quorum', lost);
   }
   return undefined;
+}
+
+function refusalOf(state: LockState, kind: LockRefusal['kind'], message: string): Refusal {
+  const holders = state.holders.map(({machine, name, phase, since}) => ({machine, name, phase, since}));
+  return {kind, message, holders};
+}
+
+/** The free slots are for those who have waited longer. */
+export function othersFirst(state: LockState): Refusal {
+  return refusalOf(state, 'all-slots-held', 'a slot is free, and others have waited for it longer');
 }
 
 function domainsClash(a: string | undefined, b: string | undefined, rule: Rules['domainRule']): boolean {

@@ -9,6 +9,7 @@ import {
   acquire,
   find,
   markPowerCycled,
+  othersFirst,
   release,
   setPhase,
   withoutHolder,
@@ -20,11 +21,13 @@ import {
   type Wish,
 } from './semaphore.ts';
 import {slotCount} from './slots.ts';
+import type {WaitingRoom} from './waiting-room.ts';
 import {groupHolding, holdersElsewhere} from './snapshot.ts';
 
 export interface LockDeps {
   readonly store: LockStore;
   readonly queue: GroupQueue;
+  readonly room: WaitingRoom;
   readonly policies: LockPolicies;
   readonly events: LockEvents;
   readonly clock: Clock;
@@ -52,15 +55,21 @@ export async function takeSlot(
 ): Promise<AcquireResult> {
   const rules = rulesOf(policy);
   const ask: Wish = {...wish, domain: policy.domain};
+  deps.room.enter(policy.group, wish.machine, deps.clock.now());
   const {answer, revision} = await deps.queue.run<
     Acquired | {kind: 'elsewhere'; group: string} | {kind: typeof ABANDONED}
   >(policy.group, wish.machine, (state, snapshot) => {
     if (!stillWaits()) return {answer: {kind: ABANDONED}};
     const held = groupHolding(snapshot, wish.machine);
     if (held !== undefined && held !== policy.group) return {answer: {kind: 'elsewhere', group: held}};
+    const now = deps.clock.now();
     const elsewhere = ask.clusters.length === 0 ? [] : holdersElsewhere(snapshot, policy.group);
-    const result = acquire(state, ask, rules, elsewhere, deps.clock.now());
+    const result = acquire(state, ask, rules, elsewhere, now);
     if (result.kind === 'refused') return {answer: result};
+    const free = rules.slots - state.holders.length;
+    if (result.kind === 'granted' && !deps.room.mayGo(policy.group, wish.machine, free, now)) {
+      return {answer: {kind: 'refused', refusal: othersFirst(state)}};
+    }
     return {answer: result, next: result.next, allGroups: ask.clusters.length > 0};
   });
   if (answer.kind === ABANDONED) throw abandoned(wish.machine);
@@ -75,6 +84,7 @@ export async function takeSlot(
     });
   }
   if (answer.kind === 'refused') return answer;
+  deps.room.leave(policy.group, wish.machine);
   return granted(policy.group, answer.holder, revision);
 }
 

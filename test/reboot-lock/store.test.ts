@@ -12,9 +12,19 @@ import {
   takeSlot,
   type LockDeps,
 } from '../../services/reboot-lock/service.ts';
+import {createWaitingRoom} from '../../services/reboot-lock/waiting-room.ts';
 import {groupHolding, stateOf} from '../../services/reboot-lock/snapshot.ts';
 import {startEtcd, type TestEtcd} from '../support/etcd.ts';
-import {createEvents, createTestClock, etcdCluster, policiesOf, webPolicy, wish} from './support.ts';
+import {
+  createEvents,
+  createTestClock,
+  etcdCluster,
+  later,
+  policiesOf,
+  webPolicy,
+  wish,
+  type TestClock,
+} from './support.ts';
 
 interface Stand {
   readonly store: LockStore;
@@ -51,10 +61,17 @@ const stands: Readonly<Record<string, () => Stand>> = {
   },
 };
 
-function depsOn(store: LockStore): LockDeps {
+function depsOn(store: LockStore): LockDeps & {readonly clock: TestClock} {
   const clock = createTestClock();
   const queue = createGroupQueue(store, clock, Math.random);
-  return {store, clock, queue, policies: policiesOf(webPolicy), events: createEvents()};
+  return {
+    store,
+    clock,
+    queue,
+    room: createWaitingRoom(),
+    policies: policiesOf(webPolicy),
+    events: createEvents(),
+  };
 }
 
 /** Takes the slot, which must be free or held by this machine. */
@@ -64,11 +81,16 @@ async function taken(deps: LockDeps, machine: string): Promise<AcquireAnswer> {
   throw new Error(result.refusal.message);
 }
 
-type Case = (t: ExecutionContext, stand: Stand, deps: LockDeps) => Promise<void>;
+type Case = (
+  t: ExecutionContext,
+  stand: Stand,
+  deps: LockDeps & {readonly clock: TestClock},
+) => Promise<void>;
 const cases: Readonly<Record<string, Case>> = {
   'fences grow with every grant, and the holder keeps its own': async (t, _, deps) => {
     const fences: bigint[] = [];
     for (const machine of ['a', 'b', 'c']) {
+      deps.clock.time = later(20 * fences.length); // nobody waits any more
       const first = await taken(deps, machine);
       const again = await taken(deps, machine);
       const {fence} = first;
@@ -83,6 +105,19 @@ const cases: Readonly<Record<string, Case>> = {
     }
     const [one = 0n, two = 0n, three = 0n] = fences;
     t.true(one < two && two < three);
+  },
+  'who waits is not overtaken by one who just came, unless it stopped asking': async (t, _, deps) => {
+    const free = (machine: string) => releaseSlot(deps, 'web', machine, {version: '2.0.0'});
+    const kindFor = async (machine: string) => (await takeSlot(deps, webPolicy, wish(machine))).kind;
+    await taken(deps, 'a');
+    t.is(await kindFor('b'), 'refused');
+    deps.clock.time = later(1);
+    await free('a');
+    t.is(await kindFor('a'), 'refused', 'b waits');
+    t.is(await kindFor('b'), 'granted');
+    await free('b');
+    deps.clock.time = later(30);
+    t.is(await kindFor('c'), 'granted', 'a asked 29 s ago');
   },
   'a stale holder is told so': async (t, _, deps) => {
     const {fence} = await taken(deps, 'a');

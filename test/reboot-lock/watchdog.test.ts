@@ -4,6 +4,7 @@ import type {GroupPolicy, MachineLayerState} from '../../services/reboot-lock/po
 import {createGroupQueue} from '../../services/reboot-lock/queue.ts';
 import {reportPhase, takeSlot} from '../../services/reboot-lock/service.ts';
 import {stateOf} from '../../services/reboot-lock/snapshot.ts';
+import {createWaitingRoom} from '../../services/reboot-lock/waiting-room.ts';
 import {watchOnce, type WatchDeps} from '../../services/reboot-lock/watch.ts';
 import {
   createEvents,
@@ -32,6 +33,7 @@ async function stand(state: MachineLayerState, policy: Partial<GroupPolicy> = {}
     store,
     clock,
     queue: createGroupQueue(store, clock, () => 0),
+    room: createWaitingRoom(),
     policies: policiesOf({...webPolicy, ...policy}),
     events: createEvents(),
     log: silent,
