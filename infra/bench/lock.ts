@@ -40,11 +40,17 @@ export async function measureLock(
   const script = (...path: string[]) => join(import.meta.dirname, '..', ...path);
   const airlock = await measureServer(bench, signal, '127.0.0.78', url => [
     script('bench', 'airlock-method.ts'),
-    ...['127.0.0.78', '8080', url, `${bench.slots}`],
+    '127.0.0.78',
+    '8080',
+    url,
+    `${bench.slots}`,
   ]);
   const hawser = await measureServer(bench, signal, '127.0.0.77', url => [
     script('labs', 'etcd-faults', 'lock-server.ts'),
-    ...['127.0.0.77', url, `${bench.slots}`, `${bench.clients}`],
+    '127.0.0.77',
+    url,
+    `${bench.slots}`,
+    `${bench.clients}`,
   ]);
   return {hawser, airlock};
 }
