@@ -34,8 +34,8 @@ const SETTLE_MS = 60_000;
 
 /** Needs root. Leaves nothing behind, whatever happens. */
 export async function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
-  const folder = await mkdtemp(join(tmpdir(), 'hawser-etcd-faults-'));
   const network = await createNetwork(`hwl${process.pid}`, [...MEMBERS, ...SERVERS, 'm']);
+  const folder = await mkdtemp(join(tmpdir(), 'hawser-etcd-faults-'));
   const started: NodeProcess[] = [];
   try {
     return await run(options, network, folder, started);
