@@ -10,7 +10,7 @@ import type {FirstBootFile} from './ports.ts';
 /** What exists for a machine, by name: ids, ports, addresses. Kept in the ledger, never secrets. */
 export type Resources = Readonly<Record<string, string | number>>;
 
-/** docker-machine's words. */
+/** docker-machine's words. `None`: the driver has made sure that the machine exists no more. */
 export type MachineState =
   'Running' | 'Paused' | 'Saved' | 'Stopped' | 'Stopping' | 'Starting' | 'Error' | 'Timeout' | 'None';
 

@@ -88,6 +88,26 @@ export async function killMachine(deps: MachineDeps, name: string, progress: Pro
 }
 
 /**
+ * Cuts the power of a machine and gives it back, for one that hangs. Does not wait for its Docker. Throws
+ * `no-such-machine` when the name belongs to another machine by now.
+ */
+export async function powerCycleMachine(
+  deps: MachineDeps,
+  machine: {readonly name: string; readonly uuid: string},
+): Promise<void> {
+  await withMachine(deps, machine.name, async held => {
+    const {stored, driver, host, journal} = held;
+    if (stored.record.uuid !== machine.uuid) {
+      throw new MachineError('no-such-machine', `"${machine.name}" is another machine than ${machine.uuid}`);
+    }
+    refuseUnfinished(held);
+    const view = viewOf(stored);
+    if ((await driver.observe(view)) !== 'Stopped') await driver.kill(view, host);
+    await recordDone(journal, deps.runtime.clock, 'start', await driver.start(view, host));
+  });
+}
+
+/**
  * Removes the machine and everything made for it, finished or not. With `force`, what cannot be removed is
  * reported by `warn` and the local files go all the same; a name that does not exist is then no error.
  */

@@ -79,6 +79,8 @@ export async function eraseMachine(
 ): Promise<void> {
   await driver.destroy(machine, host);
   await (await deps.runtime.enrolment()).forget(machine.uuid);
+  // First: one that is in the store is never looked up among the removed, so a kill between the two is harmless.
+  await deps.store.noteRemoved(machine);
   await deps.store.remove(machine.name);
   await deps.runtime.removed?.({uuid: machine.uuid, name: machine.name});
 }

@@ -5,9 +5,15 @@ import {MachineError} from '../errors.ts';
 
 export const RECORD_SCHEMA = 1;
 
+const UUID = '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$';
+
+export function isUuid(text: string): boolean {
+  return new RegExp(UUID).test(text);
+}
+
 export const MachineRecord = Type.Object({
   schema: Type.Literal(RECORD_SCHEMA),
-  uuid: Type.String({pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'}),
+  uuid: Type.String({pattern: UUID}),
   name: Type.String({minLength: 1, maxLength: 63}),
   /** Raised when a machine is made anew under its name and UUID; enters every derived token. */
   generation: Type.Integer({minimum: 1}),

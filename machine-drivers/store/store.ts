@@ -1,6 +1,6 @@
 /** `<home>/machines`: one folder a machine, beside locks and the identity of the whole store. */
 import {randomUUID} from 'node:crypto';
-import {mkdir, readFile, readdir, rename, rm} from 'node:fs/promises';
+import {mkdir, readFile, readdir, rename, rm, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {Type} from 'typebox';
 import type {Clock} from '../../services/common/clock.ts';
@@ -13,7 +13,7 @@ import {foldLedger} from './ledger.ts';
 import type {LedgerState} from './ledger.ts';
 import {readLedger} from './ledger-file.ts';
 import {takeLock} from './lock.ts';
-import {damaged, parseRecord} from './record.ts';
+import {damaged, isUuid, parseRecord} from './record.ts';
 import type {MachineRecord} from './record.ts';
 
 const MACHINE_WAIT_MS = 5000;
@@ -37,6 +37,9 @@ export interface MachineStore {
   add(record: MachineRecord): Promise<void>;
   /** Removes the folder: gone at once, then emptied. The caller holds the lock. */
   remove(name: string): Promise<void>;
+  /** Keeps for good that a machine exists no more: only once its driver destroyed it. */
+  noteRemoved(machine: Pick<MachineRecord, 'uuid' | 'name'>): Promise<void>;
+  wasRemoved(uuid: string): Promise<boolean>;
   lock(name: string, signal: AbortSignal): Promise<AsyncDisposable>;
   /** The lock under which resources are divided among machines. */
   lockAll(signal: AbortSignal): Promise<AsyncDisposable>;
@@ -44,12 +47,17 @@ export interface MachineStore {
   fleet(signal: AbortSignal): Promise<string>;
 }
 
+export function machinesFolder(home: string): string {
+  return join(home, 'machines');
+}
+
 /** Opens the store in `home`, making its folders (mode 0700) when they are missing. */
 export async function openStore(home: string, clock: Clock): Promise<MachineStore> {
-  const root = join(home, 'machines');
+  const root = machinesFolder(home);
   const locks = join(root, '.locks');
   await mkdir(locks, {recursive: true, mode: 0o700});
   const folder = (name: string) => join(root, name);
+  const removed = join(root, '.removed');
   const recordPath = (name: string) => join(folder(name), 'machine.json');
   const ledgerPath = (name: string) => join(folder(name), 'ledger.jsonl');
   const lockAll = (signal: AbortSignal) =>
@@ -98,6 +106,12 @@ export async function openStore(home: string, clock: Clock): Promise<MachineStor
         if (entry.startsWith('.trash-')) await rm(join(root, entry), {recursive: true, force: true});
       }
     },
+    noteRemoved: async ({uuid, name}) => {
+      await mkdir(removed, {recursive: true, mode: 0o700});
+      const note = {schema: 1, uuid, name, at: clock.now().toISOString()};
+      await writeFileAtomic(join(removed, `${uuid}.json`), `${JSON.stringify(note)}\n`);
+    },
+    wasRemoved: async uuid => isUuid(uuid) && (await exists(join(removed, `${uuid}.json`))),
     lock: (name, signal) =>
       takeLock({path: join(locks, name), what: `machine "${name}"`, waitMs: MACHINE_WAIT_MS, clock, signal}),
     lockAll,
@@ -111,6 +125,16 @@ export async function openStore(home: string, clock: Clock): Promise<MachineStor
       return fleet;
     },
   };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 const StoreFile = Type.Object({schema: Type.Literal(1), fleet: Type.String({minLength: 1})});

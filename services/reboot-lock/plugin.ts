@@ -11,10 +11,11 @@ import {fleetLockRoutes} from './fleet-lock.ts';
 import {machineRoutes} from './machine-routes.ts';
 import {createLockMetrics, type LockMetrics, type Observation} from './metrics.ts';
 import {operatorRoutes} from './operator-routes.ts';
-import type {LockEvents, LockPolicies, LockStore} from './ports.ts';
+import type {LockEvents, LockPolicies, LockStore, MachineLayer} from './ports.ts';
 import {createGroupQueue} from './queue.ts';
 import {rulesOf, type LockDeps} from './service.ts';
 import {createWaitingRoom} from './waiting-room.ts';
+import {watchLocks, type WatchDeps} from './watch.ts';
 
 export interface RebootLockOptions {
   readonly store: LockStore;
@@ -25,6 +26,8 @@ export interface RebootLockOptions {
   readonly random: () => number;
   callerOf(request: FastifyRequest): Caller | Promise<Caller>;
   readonly metrics?: Registry;
+  /** Given: holders that do not come back are looked after as long as the server runs (watch.ts). */
+  readonly machines?: MachineLayer;
 }
 
 /** What the routes share. */
@@ -48,7 +51,22 @@ export const rebootLock: FastifyPluginAsync<RebootLockOptions> = async (app, opt
   await app.register(async inner => withAnswers(inner, tools, machineRoutes));
   await app.register(async inner => withAnswers(inner, tools, operatorRoutes));
   await app.register(async inner => fleetLockRoutes(inner, tools));
+  if (options.machines !== undefined) watch(app, {...tools.deps, machines: options.machines, log: app.log});
 };
+
+/** From the server's start to its end, which waits for a round under way. */
+function watch(app: FastifyInstance, deps: WatchDeps): void {
+  const stop = new AbortController();
+  let watching: Promise<void> = Promise.resolve();
+  app.addHook('onReady', done => {
+    watching = watchLocks(deps, stop.signal);
+    done();
+  });
+  app.addHook('onClose', async () => {
+    stop.abort();
+    await watching;
+  });
+}
 
 function withAnswers(
   app: FastifyInstance,

@@ -8,6 +8,7 @@ import {silentProgress} from '../../services/common/progress.ts';
 import {createMachine} from '../../machine-drivers/create.ts';
 import {removeMachine} from '../../machine-drivers/lifecycle.ts';
 import {observeAll} from '../../machine-drivers/listing.ts';
+import {loadMachine} from '../../machine-drivers/machine.ts';
 import {takeLock} from '../../machine-drivers/store/lock.ts';
 import {openStore} from '../../machine-drivers/store/store.ts';
 import {FakeCloud, fakeDriver} from './support/fake-driver.ts';
@@ -86,12 +87,14 @@ test('the store and its files are for their owner alone', async t => {
   }
 });
 
-test('a removed machine leaves no file of its own', async t => {
+test('a removed machine leaves no file of its own but the note that it is gone', async t => {
   const home = await temporaryFolder(t);
   const deps = await stubDeps(home, [fakeDriver(new FakeCloud())]);
   await createMachine(deps, wish('m'), silentProgress);
+  const {uuid} = (await loadMachine(deps.store, 'm')).record;
   await removeMachine(deps, 'm', false, {progress: silentProgress, warn: () => undefined});
-  t.deepEqual((await readdir(deps.store.root)).sort(), ['.locks', '.store.json']);
+  t.deepEqual((await readdir(deps.store.root)).sort(), ['.locks', '.removed', '.store.json']);
+  t.deepEqual(await readdir(join(deps.store.root, '.removed')), [`${uuid}.json`]);
   t.deepEqual(await readdir(join(deps.store.root, '.locks')), []);
 });
 

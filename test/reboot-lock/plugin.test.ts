@@ -4,7 +4,7 @@ import {Registry} from 'prom-client';
 import type {Caller} from '../../services/common/contracts/caller.ts';
 import {createMemoryStore, type MemoryStore} from '../../services/reboot-lock/adapters/memory-store.ts';
 import {rebootLock} from '../../services/reboot-lock/plugin.ts';
-import type {GroupPolicy, LockStore} from '../../services/reboot-lock/ports.ts';
+import type {GroupPolicy, LockStore, MachineLayer} from '../../services/reboot-lock/ports.ts';
 import {
   createEvents,
   createTestClock,
@@ -35,7 +35,13 @@ interface Answer {
 const legacy: GroupPolicy = {group: 'old', slots: 1, machines: 5, allowQuorumLoss: false, legacy: true};
 const [ada, one, two] = ['ada', uuid(1), uuid(2)];
 
-async function stand(over: {policy?: Partial<GroupPolicy>; store?: LockStore} = {}): Promise<Stand> {
+interface Over {
+  readonly policy?: Partial<GroupPolicy>;
+  readonly store?: LockStore;
+  readonly machines?: MachineLayer;
+}
+
+async function stand(over: Over = {}): Promise<Stand> {
   const store = createMemoryStore();
   const clock = createTestClock();
   const metrics = new Registry();
@@ -48,6 +54,7 @@ async function stand(over: {policy?: Partial<GroupPolicy>; store?: LockStore} = 
     random: () => 0.5,
     callerOf: request => callerNamed(String(request.headers['x-caller'])),
     metrics,
+    ...(over.machines === undefined ? {} : {machines: over.machines}),
   });
   const ask: Stand['ask'] = async (caller, path, body, headers = {}) => {
     const answer = await app.inject({
@@ -241,4 +248,28 @@ test('metrics: holders, slots, refusals by kind, overdue holders', async t => {
   ]) {
     t.true(text.includes(line), line);
   }
+});
+
+test('with a machine layer holders are watched from the start of the server to its end', async t => {
+  const asked: string[] = [];
+  let gone = false;
+  const machines: MachineLayer = {
+    state: machine => {
+      asked.push(machine);
+      return Promise.resolve(gone ? 'gone' : 'running');
+    },
+    powerCycle: () => Promise.reject(new Error('nobody asked for it')),
+  };
+  const {app, ask, store} = await stand({machines});
+  t.is((await ask(one, '/v1/lock/acquire', acquire)).status, 200);
+  while (asked.length === 0) await new Promise(resolve => setImmediate(resolve));
+  t.is((await ask(two, '/v1/lock/acquire', acquire)).status, 409);
+  gone = true;
+  while (store.audit.length === 0) await new Promise(resolve => setImmediate(resolve));
+  t.like(store.audit, [{action: 'lock-freed-machine-gone', machine: one, actor: 'watchdog'}]);
+  t.is((await ask(two, '/v1/lock/acquire', acquire)).status, 200);
+  await app.close();
+  const until = asked.length;
+  await new Promise(resolve => setTimeout(resolve, 20));
+  t.is(asked.length, until);
 });

@@ -12,6 +12,7 @@ import type {EnrolDeps} from '../../provisioner/enrolment/enrol.ts';
 import {createEtcdStore as createLockStore} from '../../reboot-lock/adapters/etcd-store.ts';
 import {listLocks} from '../../reboot-lock/listing.ts';
 import {rebootLock} from '../../reboot-lock/plugin.ts';
+import type {MachineLayer} from '../../reboot-lock/ports.ts';
 import {createEtcdStore} from '../../update-server/adapters/etcd-store.ts';
 import {callerOf} from '../../update-server/callers.ts';
 import {updateServer} from '../../update-server/plugin.ts';
@@ -29,6 +30,8 @@ export interface ServerParts {
   /** PEM. Absent only in tests: then nobody is known by a certificate. */
   readonly tls?: {readonly key: string; readonly certificate: string; readonly fleetCa: string};
   readonly logLevel: string;
+  /** Asked about holders of the lock that do not come back. */
+  readonly machines?: MachineLayer;
 }
 
 export interface BuiltServer {
@@ -79,6 +82,7 @@ export async function buildServer(parts: ServerParts): Promise<BuiltServer> {
     random: Math.random,
     callerOf: known,
     metrics,
+    ...(parts.machines === undefined ? {} : {machines: parts.machines}),
   });
   await serveRepository(app, parts.repository);
   app.get('/metrics', {schema: {hide: true}}, async (_request, reply) =>

@@ -16,7 +16,9 @@ import {ServerError} from '../../update-server/errors.ts';
 import type {UpdateService} from '../../update-server/service.ts';
 import {openServedRepository} from '../../update-server/releases/served.ts';
 import {createToken} from '../../update-server/tokens.ts';
+import {machineTools} from '../machine-part.ts';
 import {buildServer} from './build.ts';
+import {machineLayer} from './machine-layer.ts';
 import {isLoopback, readSettings, type ServerSettings} from './settings.ts';
 
 const LOCK_WAIT_MS = 2000;
@@ -73,6 +75,7 @@ async function serveOver(
       enrolment: await enrolment.deps(),
       tls: {...certificate, fleetCa},
       logLevel: settings.logLevel,
+      machines: machineLayer(machineTools.runtime(context)),
     });
     try {
       // Before anybody can connect: TLS is there, and now the token is (DESIGN D13).
