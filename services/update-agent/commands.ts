@@ -43,7 +43,8 @@ interface CommandData {
   readonly bless: {};
   readonly markBadAndReboot: {readonly version: string};
   readonly returnToService: {};
-  readonly releaseLock: {readonly fence?: string};
+  /** `rebooted`: into the release that the slot was taken for, whatever came of it; false is an update put off. */
+  readonly releaseLock: {readonly rebooted: boolean; readonly fence?: string};
   readonly dropStaged: {readonly version: string};
 }
 

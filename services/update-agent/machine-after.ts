@@ -100,6 +100,8 @@ export const returningRow: Row<'returning'> = {
         {do: 'remember', change: {drained: false}},
         {
           do: 'releaseLock',
+          // The lock may have heard `rebooting` before it was put off: without this word, that counts as a failure.
+          rebooted: state.outcome === 'updated',
           ...(state.fence === undefined ? {} : {fence: state.fence}),
         },
       ),
@@ -172,7 +174,7 @@ export const fallenBackRow: Row<'fell-back'> = {
       go(
         state,
         {do: 'remember', change: {drained: false}},
-        {do: 'releaseLock', ...(state.fence === undefined ? {} : {fence: state.fence})},
+        {do: 'releaseLock', rebooted: true, ...(state.fence === undefined ? {} : {fence: state.fence})},
       ),
   },
   'return-failed': {

@@ -48,7 +48,9 @@ export function recover(record: AgentRecord, facts: RunningFacts, now: string): 
     if (staged !== undefined && staged.rootHash !== facts.own.rootHash) {
       return {phase: 'locking', release: staged, drained: record.drained};
     }
-    return {phase: 'returning', outcome: 'put-off', version: facts.own.version, ...fence};
+    // Blessed, and cut off on its way back into service: the trial is over, the slot is held still.
+    const outcome = lock?.to === facts.own.version ? 'updated' : 'put-off';
+    return {phase: 'returning', outcome, version: facts.own.version, ...fence};
   }
   if (staged !== undefined && staged.rootHash !== facts.own.rootHash)
     return {phase: 'staged', release: staged};

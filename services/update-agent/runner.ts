@@ -183,10 +183,11 @@ class Run {
       return this.#ports.boot.reboot();
     },
     returnToService: () => this.#ports.drain.undo(what => this.#waiting(what)),
-    releaseLock: ({fence}) =>
+    releaseLock: ({rebooted, fence}) =>
       this.#ports.server.release({
         version: this.#facts.own.version,
         healthy: true,
+        rebooted,
         ...(fence === undefined ? {} : {fence}),
       }),
     dropStaged: ({version}) => this.#ports.slots.drop(version),

@@ -5,6 +5,7 @@ import type {Caller} from '../../services/common/contracts/caller.ts';
 import {createMemoryStore as createLockStore} from '../../services/reboot-lock/adapters/memory-store.ts';
 import {rebootLock} from '../../services/reboot-lock/plugin.ts';
 import {httpServer} from '../../services/update-agent/adapters/server.ts';
+import type {AgentPorts} from '../../services/update-agent/ports.ts';
 import type {MachineHttp} from '../../services/update-agent/adapters/http.ts';
 import {createMemoryStore} from '../../services/update-server/adapters/memory-store.ts';
 import {createEvents, policiesOf, webPolicy} from '../reboot-lock/support.ts';
@@ -14,15 +15,18 @@ import {manifest, rootHashOf, testReleases} from './support.ts';
 
 const names = [1, 2, 3, 4, 5];
 
-async function fleet(t: ExecutionContext, behaviour: Behaviour) {
+type Faults = (machine: SimulatedMachine) => Partial<AgentPorts>;
+
+async function fleet(t: ExecutionContext, behaviour: Behaviour, faults: Faults = () => ({})) {
   const server = await bench(t, createMemoryStore());
   const app = fastify();
   t.teardown(() => app.close());
   const lockStore = createLockStore();
+  const events = createEvents();
   await app.register(rebootLock, {
     store: lockStore,
     policies: policiesOf({...webPolicy, machines: names.length}),
-    events: createEvents(),
+    events,
     clock: server.clock,
     random: () => 0.5,
     callerOf: request => JSON.parse(String(request.headers['x-caller'])) as Caller,
@@ -60,6 +64,7 @@ async function fleet(t: ExecutionContext, behaviour: Behaviour) {
       ports: machine => {
         const {drain} = machine.basePorts();
         return {
+          ...faults(machine),
           drain: {
             ...drain,
             drain: waiting => {
@@ -88,7 +93,7 @@ async function fleet(t: ExecutionContext, behaviour: Behaviour) {
   };
   await rounds(1);
   await server.promote('1.1.0');
-  return {machines, rounds, lockStore, mostOut: () => mostOut};
+  return {machines, rounds, events, mostOut: () => mostOut};
 }
 
 test('a rollout reaches every machine, one at a time, and every one is back in service', async t => {
@@ -119,3 +124,60 @@ test('a release that is unhealthy harms the machine that tried it first, and no 
   t.is(mostOut(), 1);
   t.true(machines.every(machine => !machine.drained && machine.record.lock === undefined));
 });
+
+/** What goes wrong, once on each machine, after the lock has heard `rebooting`. */
+const lateFaults: Readonly<Record<string, Faults>> = {
+  'the release cannot be made bootable': machine => {
+    const {slots} = machine.basePorts();
+    return {
+      slots: {
+        ...slots,
+        arm: async release =>
+          once(machine, 'arm-failed') ? {kind: 'arm-failed', detail: 'the ESP is full'} : slots.arm(release),
+      },
+    };
+  },
+  'the reboot is refused': machine => {
+    const {boot} = machine.basePorts();
+    return {
+      boot: {
+        ...boot,
+        reboot: async () =>
+          once(machine, 'reboot-failed') ? {kind: 'reboot-failed', detail: 'inhibited'} : boot.reboot(),
+      },
+    };
+  },
+  'the answer to `rebooting` is lost': machine => {
+    const {server} = machine.basePorts();
+    return {
+      server: {
+        ...server,
+        phase: async request => {
+          const answer = await server.phase(request);
+          if (request.phase !== 'rebooting' || !once(machine, 'answer-lost')) return answer;
+          return {kind: 'lock-unreachable', detail: 'no answer'};
+        },
+      },
+    };
+  },
+};
+
+function once(machine: SimulatedMachine, what: string): boolean {
+  if (machine.log.includes(what)) return false;
+  machine.log.push(what);
+  return true;
+}
+
+for (const [title, faults] of Object.entries(lateFaults)) {
+  test(`${title}, after the lock heard of the reboot: put off, no failure, and the rollout goes on`, async t => {
+    const {machines, rounds, events} = await fleet(t, 'good', faults);
+    await rounds(60);
+    t.deepEqual(events.failures, []);
+    t.true(machines.every(({record}) => record.history.some(({kind}) => kind === 'put-off')));
+    t.deepEqual(
+      machines.map(machine => machine.own.version),
+      names.map(() => '1.1.0'),
+    );
+    t.true(machines.every(machine => !machine.drained && machine.record.lock === undefined));
+  });
+}

@@ -111,6 +111,32 @@ test('no machine reboots into a release without the lock, the drain and the fenc
   t.true(reboots > 100, `${reboots} reboots were looked at`);
 });
 
+test('a slot is given back as put off only when no reboot into its release was asked for', t => {
+  const said = {putOff: 0, putOffAfterConfirm: 0, rebooted: 0};
+  const look = (start: State, drawn: readonly number[], base: Policy) => {
+    let rebooted = start.phase === 'proving' || start.phase === 'fell-back';
+    walk(start, drawn, base, ({commands, kinds}) => {
+      for (const command of commands) {
+        if (command.do === 'bless') rebooted = true;
+        if (command.do !== 'releaseLock') continue;
+        if (command.rebooted !== rebooted) throw new Error(`${command.rebooted}: ${kinds.join()}`);
+        said[rebooted ? 'rebooted' : 'putOff'] += 1;
+        const since = kinds.slice(kinds.lastIndexOf('lock-granted'));
+        if (!rebooted && since.includes('lock-confirmed')) said.putOffAfterConfirm += 1;
+      }
+      if (kinds.at(-1) === 'lock-released' || kinds.at(-1) === 'lock-lost') rebooted = false;
+    });
+  };
+  fc.assert(
+    fc.property(fc.constantFrom('idle', 'proving', 'fell-back'), choices, policies, (from, drawn, wishes) => {
+      const start = starts.find(({phase}) => phase === from) ?? {phase: 'idle'};
+      look(start, drawn, given(wishes));
+    }),
+    {numRuns: 4000},
+  );
+  t.true(said.putOff > 100 && said.putOffAfterConfirm > 20 && said.rebooted > 100, JSON.stringify(said));
+});
+
 test('a release that failed is never staged again, and none is while the running one is unproven', t => {
   let stagings = 0;
   fc.assert(

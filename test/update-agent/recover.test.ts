@@ -75,6 +75,11 @@ test('cut off while it held the lock: it goes on asking, or goes back into servi
   t.like(from({staged, lock: {to: '1.1.0'}}), {phase: 'locking', drained: false});
   t.like(from({lock, drained: true}), {phase: 'returning', outcome: 'put-off', fence: '7'});
   t.like(from({drained: true}), {phase: 'returning'});
+  t.like(
+    from({lock, drained: true}, {own: fresh}),
+    {phase: 'returning', outcome: 'updated', fence: '7'},
+    'blessed, and cut off before it was back in service',
+  );
   t.like(from({staged}, {own: fresh}), {phase: 'idle'}, 'staged, and runs already');
 });
 

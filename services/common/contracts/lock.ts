@@ -68,8 +68,8 @@ export const ReleaseRequest = Type.Object({
   version: SemverText,
   healthy: Type.Literal(true),
   /**
-   * False: the machine knows that it did not reboot since it took the slot, so the update was put off and did not fail.
-   * When absent, the phase that was reported last decides.
+   * False: the machine knows that it did not reboot into that release since it took the slot, so the update was put off
+   * and did not fail, whatever phase was reported last. When absent, that phase decides.
    */
   rebooted: Type.Optional(Type.Boolean()),
 });
