@@ -17,10 +17,19 @@ export interface BenchMachine {
   readonly hardware: HardwareOptions;
 }
 
+export interface BenchImage {
+  readonly qcow2: string;
+  /**
+   * Variables of a firmware that holds the image's keys, as its machines have. Absent: empty ones, in which a signed
+   * image first enrols its keys and restarts.
+   */
+  readonly firmwareVars?: string | undefined;
+}
+
 /** Makes everything in `folder`, which is created and which the caller removes. */
 export async function createBenchMachine(
   folder: string,
-  qcow2: string,
+  {qcow2, firmwareVars}: BenchImage,
   toolsRoot: string,
   signal: AbortSignal,
 ): Promise<BenchMachine> {
@@ -28,7 +37,7 @@ export async function createBenchMachine(
   const options = {timeoutMs: TOOL_TIMEOUT_MS, signal};
   const firmware = await findFirmware({secureBoot: false, code: undefined, secureBootVars: undefined});
   const vars = join(folder, 'vars.fd');
-  await copyFile(firmware.vars, vars);
+  await copyFile(firmwareVars ?? firmware.vars, vars);
   const disk = join(folder, 'disk.qcow2');
   await exec(
     ['qemu-img', 'create', '-q', '-f', 'qcow2', '-b', qcow2, '-F', 'qcow2', disk, DISK_SIZE],

@@ -6,7 +6,7 @@ import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {ProgressStep} from '../../services/common/progress.ts';
 import {startVm, type Vm} from '../../test/support/vm/vm.ts';
-import {createBenchMachine} from './bench-machine.ts';
+import {createBenchMachine, type BenchImage} from './bench-machine.ts';
 import {BenchError} from './errors.ts';
 import {parseProbe, probeScript, type GuestFacts} from './guest-probe.ts';
 import {user} from './machine-config.ts';
@@ -45,7 +45,7 @@ export interface Round {
 
 /** One fresh disk: first boot, second boot, rest. Nothing of it stays. */
 export async function measureRound(
-  qcow2: string,
+  image: BenchImage,
   toolsRoot: string,
   step: ProgressStep,
   signal: AbortSignal,
@@ -53,7 +53,7 @@ export async function measureRound(
   // short: the monitor's socket lies in it (107 bytes at most)
   const folder = await mkdtemp(join(tmpdir(), 'hb-'));
   try {
-    const {machine, hardware} = await createBenchMachine(folder, qcow2, toolsRoot, signal);
+    const {machine, hardware} = await createBenchMachine(folder, image, toolsRoot, signal);
     const boot = async <Result>(work: (vm: Vm) => Promise<Result>): Promise<Result> => {
       signal.throwIfAborted();
       const vm = await startVm({machine, ...hardware, user, limitSeconds: 1200});

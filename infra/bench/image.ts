@@ -1,5 +1,5 @@
 /** The Hawser image that is measured, and the tools root that its lock names. */
-import {readFile, realpath} from 'node:fs/promises';
+import {access, readFile, realpath} from 'node:fs/promises';
 import {join} from 'node:path';
 import {Lock} from '../../image-build/packages/lock.ts';
 import {openStore} from '../../image-build/packages/store.ts';
@@ -15,6 +15,8 @@ import {BenchError} from './errors.ts';
 export interface HawserImage {
   readonly folder: string;
   readonly manifest: ImageManifest;
+  /** Of a signed image, where the machine that built it had the firmware. */
+  readonly firmwareVars: string | undefined;
 }
 
 /** Throws `no-image` when there is none at `folder`. */
@@ -22,13 +24,28 @@ export async function openHawserImage(folder: string): Promise<HawserImage> {
   try {
     const real = await realpath(folder);
     const text = await readFile(join(real, 'manifest.json'), 'utf8');
-    return {folder: real, manifest: parseJson(ImageManifest, text, join(real, 'manifest.json'))};
+    const vars = join(real, 'ovmf-vars-secboot.fd');
+    return {
+      folder: real,
+      manifest: parseJson(ImageManifest, text, join(real, 'manifest.json')),
+      firmwareVars: (await exists(vars)) ? vars : undefined,
+    };
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
     throw new BenchError('no-image', `there is no image at ${folder}`, {
       remedy: 'run "npm run hawser -- image build"',
       cause: error,
     });
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 

@@ -174,14 +174,18 @@ async function measureBoots(
 ): Promise<void> {
   const {collected, options, progress, signal} = run;
   for (let round = 1; round <= options.boots; round++) {
-    for (const [what, qcow2, rounds] of [
-      ['Debian', debian.qcow2, collected.debian.rounds],
-      ['Hawser', artefactPath(hawser, 'qcow2'), collected.hawser.rounds],
+    for (const [what, image, rounds] of [
+      ['Debian', {qcow2: debian.qcow2}, collected.debian.rounds],
+      [
+        'Hawser',
+        {qcow2: artefactPath(hawser, 'qcow2'), firmwareVars: hawser.firmwareVars},
+        collected.hawser.rounds,
+      ],
     ] as const) {
       const result = await withStep(
         progress,
         `${what}: round ${round} of ${options.boots}`,
-        step => measureRound(qcow2, toolsRoot, step, signal),
+        step => measureRound(image, toolsRoot, step, signal),
         ({first, second}) =>
           `Docker after ${first.docker.cpuSeconds.toFixed(0)} and ${second.docker.cpuSeconds.toFixed(0)} CPU s`,
       );
