@@ -54,7 +54,7 @@ export async function buildInitrd(context: BuildContext, base: string, kernel: K
     context.toolsRoot,
     await hashFolder(definition),
     context.recipe.build.initrdModules,
-    sha256(JSON.stringify([links, folders, wants, 'archives 1'])),
+    sha256(JSON.stringify([links, folders, wants, 'archives 1', 'compiled module lists'])),
     context.lock.epoch,
   ];
   const folder = await context.cache.ensure('initrd', key, async work => {
@@ -101,6 +101,9 @@ async function copyModules(context: BuildContext, base: string, root: string, ke
   for (const file of ['modules.order', 'modules.builtin', 'modules.builtin.modinfo'])
     await copyFile(join(from, file), join(to, file));
   await runTool(context, ['depmod', '-b', '/initrd/usr', kernel.version], {[root]: '/initrd'});
+  // read by depmod or by people; modprobe and udev have the compiled forms
+  for (const file of ['modules.order', 'modules.alias', 'modules.symbols', 'modules.builtin.modinfo'])
+    await rm(join(to, file));
 }
 
 async function linkWants(units: string): Promise<void> {
