@@ -1,6 +1,7 @@
 /** Operators' changes of single values: read, changed and written by compare-and-swap, with an audit record. */
 import {randomBytes} from 'node:crypto';
 import type {Clock} from '../common/clock.ts';
+import type {AuditRecord} from '../common/contracts/audit.ts';
 import {STATE_SCHEMA} from '../common/contracts/policy.ts';
 import {encode} from './codec.ts';
 import {ServerError} from './errors.ts';
@@ -63,6 +64,13 @@ export function createChanger(
 
 function auditOf({by, action, detail}: Act, subject: string, at: string): Write {
   const id = randomBytes(4).toString('hex');
-  const record = {schema: STATE_SCHEMA, at, by, action, subject, ...(detail === undefined ? {} : {detail})};
+  const record: AuditRecord = {
+    schema: STATE_SCHEMA,
+    at,
+    by,
+    action,
+    subject,
+    ...(detail === undefined ? {} : {detail}),
+  };
   return {key: keyOf('audit', `${at}-${id}`), value: encode(record)};
 }

@@ -1,6 +1,7 @@
 /** From and to the JSON values in etcd: each kind has its schema, and a newer one is told apart from a damaged one. */
 import type {Static, TSchema} from 'typebox';
 import {Compile} from 'typebox/compile';
+import {AuditRecord} from '../common/contracts/audit.ts';
 import {
   Assignment,
   Channel,
@@ -70,4 +71,5 @@ export const codecs = {
   rollouts: codec(Rollout),
   tokens: codec(Token),
   events: codec(StoredEvent),
+  audit: codec(AuditRecord),
 } as const;

@@ -37,6 +37,8 @@ export interface WatchHandlers {
 export interface Store {
   /** All keys with the prefix, at one revision. */
   list(prefix: string, atRevision?: bigint): Promise<Listing>;
+  /** The last `limit` keys with the prefix that come before `before` (all, when absent), the last one first. */
+  last(prefix: string, limit: number, before?: string): Promise<readonly Entry[]>;
   get(key: string): Promise<Entry | undefined>;
   /** All or nothing: the new revision, or undefined when some `expect` did not hold. At most {@link MAX_WRITES}. */
   commit(writes: readonly Write[]): Promise<bigint | undefined>;

@@ -1,6 +1,7 @@
 /** The update server without HTTP: the fleet in memory, kept equal to the store, and everything that changes it. */
 import type {Clock} from '../common/clock.ts';
 import type {Caller} from '../common/contracts/caller.ts';
+import type {AuditList} from '../common/contracts/audit.ts';
 import type {CheckAnswer, CheckRequest} from '../common/contracts/fleet.ts';
 import {STATE_SCHEMA, type Channel, type Group, type StoredEvent} from '../common/contracts/policy.ts';
 import {createChanger, type Changer} from './changes.ts';
@@ -141,6 +142,26 @@ export class UpdateService {
   async events(uuid: string): Promise<readonly StoredEvent[]> {
     const {entries} = await this.#options.store.list(`${prefixOf('events')}${uuid}/`);
     return entries.map(({key, value}) => codecs.events.decode(key, value));
+  }
+
+  /** Newest first. One entry that cannot be read does not hide the others. */
+  async audit(limit: number, before?: string): Promise<AuditList> {
+    const prefix = prefixOf('audit');
+    const until = before === undefined ? undefined : `${prefix}${before}`;
+    const found = await this.#options.store.last(prefix, limit, until);
+    const problems: string[] = [];
+    const entries = found.flatMap(({key, value}) => {
+      try {
+        const {schema: _known, ...entry} = codecs.audit.decode(key, value);
+        return [{id: key.slice(prefix.length), ...entry}];
+      } catch (error) {
+        if (!(error instanceof ServerError)) throw error;
+        problems.push(error.message);
+        return [];
+      }
+    });
+    const oldest = found.length < limit ? undefined : found.at(-1)?.key.slice(prefix.length);
+    return {entries, problems, ...(oldest === undefined ? {} : {before: oldest})};
   }
 
   async statusInput(): Promise<StatusInput> {

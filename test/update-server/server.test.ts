@@ -5,6 +5,7 @@ import {request} from 'node:https';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
+import {openStore} from '../../machine-drivers/store/store.ts';
 import type {CommandContext} from '../../services/common/command.ts';
 import {systemClock} from '../../services/common/clock.ts';
 import {silentProgress} from '../../services/common/progress.ts';
@@ -329,4 +330,26 @@ test('a second server in one home is refused; started again, it knows everything
   const second = await start(t, folder);
   t.deepEqual(second.printed, []);
   t.regex((await second.run('channel ls')).join('\n'), /beta/);
+});
+
+test('the slot of a machine that this home removed is freed by the server itself, and the audit tells it', async t => {
+  const folder = await home(t);
+  const first = await start(t, folder);
+  const machine = await enrolled(first, 'web-1');
+  await call(first.url, machine, 'POST', '/v1/check', report({name: 'web-1'}));
+  const wish = {from: '1.0.0', to: '2.0.0', expectedSeconds: 600, clusters: []};
+  t.is((await call(first.url, machine, 'POST', '/v1/lock/acquire', wish)).status, 200);
+  t.regex((await first.run('lock ls')).join('\n'), /web-1/);
+  await first.stop();
+
+  const store = await openStore(folder, systemClock);
+  await store.noteRemoved({uuid: machine.uuid, name: 'web-1'});
+  const second = await start(t, folder);
+  await eventually(async () => !(await second.run('lock ls')).join('\n').includes('web-1'));
+  t.regex(
+    (await second.run('fleet audit --limit 3')).join('\n'),
+    new RegExp(
+      `watchdog +lock-freed-machine-gone +locks/default +${machine.uuid} +the machine exists no more`,
+    ),
+  );
 });

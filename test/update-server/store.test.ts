@@ -49,6 +49,17 @@ for (const [name, open] of Object.entries(places)) {
     t.truthy(await store.commit([{key: '/a/1', value: 'again', expect: 0n}]));
   });
 
+  test(`${name}: the last keys below a prefix, the last one first, and those before one of them`, async t => {
+    const {store} = await open(t);
+    for (const key of ['/c/1', '/c/3', '/c/2', '/b/9', '/d/0']) await store.commit([{key, value: key}]);
+    const keys = async (limit: number, before?: string) =>
+      (await store.last('/c/', limit, before)).map(({key}) => key);
+    t.deepEqual(await keys(2), ['/c/3', '/c/2']);
+    t.deepEqual(await keys(9), ['/c/3', '/c/2', '/c/1']);
+    t.deepEqual(await keys(9, '/c/3'), ['/c/2', '/c/1']);
+    t.deepEqual(await keys(9, '/c/1'), []);
+  });
+
   test(`${name}: a listing holds every key below the prefix, more than a page of them`, async t => {
     const {store} = await open(t);
     for (let from = 0; from < 1200; from += 100) {

@@ -4,6 +4,7 @@
  */
 import {randomUUID} from 'node:crypto';
 import type {ICompare, IRequestOp, KVClient} from 'etcd3';
+import type {AuditRecord} from '../../common/contracts/audit.ts';
 import {LockError} from '../errors.ts';
 import type {AuditEntry, LockStore} from '../ports.ts';
 import {encodeLock} from '../record.ts';
@@ -56,10 +57,19 @@ export function createEtcdStore(client: EtcdKv): LockStore {
   };
 }
 
-function auditPut(entry: AuditEntry): {key: Buffer; value: Buffer} {
+function auditPut({at, actor, action, group, machine, reason}: AuditEntry): {key: Buffer; value: Buffer} {
+  const record: AuditRecord = {
+    schema: 1,
+    at,
+    by: actor,
+    action,
+    subject: `locks/${group}`,
+    machine,
+    detail: reason,
+  };
   return {
-    key: Buffer.from(`${auditPrefix}${entry.at}-${randomUUID()}`),
-    value: Buffer.from(JSON.stringify({schema: 1, ...entry})),
+    key: Buffer.from(`${auditPrefix}${at}-${randomUUID()}`),
+    value: Buffer.from(JSON.stringify(record)),
   };
 }
 

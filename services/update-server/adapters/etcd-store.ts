@@ -36,6 +36,19 @@ export function createEtcdClient({hosts, tls}: EtcdOptions): Etcd3 {
 export function createEtcdStore(client: Etcd3): Store {
   return {
     list: (prefix, atRevision) => list(client, prefix, atRevision),
+    last: async (prefix, limit, before) => {
+      const {start, end} = Range.prefix(prefix);
+      const {kvs} = await answered(
+        client.kv.range({
+          key: Buffer.from(start),
+          range_end: Buffer.from(before ?? end),
+          limit,
+          sort_order: 'Descend',
+          sort_target: 'Key',
+        }),
+      );
+      return kvs.map(entryOf);
+    },
     get: async key => {
       const {kvs} = await answered(client.kv.range({key: Buffer.from(key)}));
       const [found] = kvs;

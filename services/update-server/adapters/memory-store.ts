@@ -33,6 +33,14 @@ export function createMemoryStore(): MemoryStore {
         entries: [...entries.values()].filter(({key}) => key.startsWith(prefix)).sort(byKey),
         revision,
       }),
+    last: (prefix, limit, before) =>
+      Promise.resolve(
+        [...entries.values()]
+          .filter(({key}) => key.startsWith(prefix) && (before === undefined || key < before))
+          .sort(byKey)
+          .toReversed()
+          .slice(0, limit),
+      ),
     get: key => Promise.resolve(entries.get(key)),
     commit: writes => {
       if (!writes.every(holds)) return Promise.resolve(undefined);

@@ -1,6 +1,14 @@
 /** `hawser fleet ...`: the fleet as it stands, and decisions about single machines. */
 import {systemClock} from '../../common/clock.ts';
-import {flagBoolean, flagString, type Command, type CommandContext} from '../../common/command.ts';
+import {
+  flagBoolean,
+  flagInteger,
+  flagString,
+  UsageError,
+  type Command,
+  type CommandContext,
+} from '../../common/command.ts';
+import {AuditList} from '../../common/contracts/audit.ts';
 import {FleetStatus, MachineStatus, StoredEvent, type RolloutSummary} from '../../common/contracts/policy.ts';
 import {Type} from 'typebox';
 import {ago, connect, outputFlag, parseLabels, renderTable, segment, wantsJson} from './shared.ts';
@@ -62,6 +70,30 @@ export const fleetCommands: readonly Command[] = [
     },
   },
   {
+    name: 'fleet audit',
+    summary: 'what operators did, and what the server did by itself, newest first',
+    arguments: {min: 0, max: 0},
+    flags: [
+      {name: 'limit', type: 'integer', default: 50, summary: 'entries to show, 1000 at most'},
+      {name: 'before', type: 'string', summary: 'only older ones than the entry with this id'},
+      outputFlag,
+    ],
+    run: async (context, input) => {
+      const json = wantsJson(input);
+      const limit = flagInteger(input.flags, 'limit') ?? 50;
+      if (limit < 1 || limit > 1000)
+        throw new UsageError('bad-value', `--limit is ${limit}`, {remedy: 'give 1 to 1000'});
+      const before = flagString(input.flags, 'before');
+      const query = new URLSearchParams({limit: String(limit), ...(before === undefined ? {} : {before})});
+      const client = await connect(context);
+      const audit = await client.call('GET', `/v1/audit?${query.toString()}`, AuditList);
+      if (json) context.print(JSON.stringify(audit));
+      else for (const line of renderAudit(audit)) context.print(line);
+      for (const problem of audit.problems) context.warn(`hawser: ${problem}`);
+      return 0;
+    },
+  },
+  {
     name: 'fleet label',
     summary: "lay labels over a machine's own; NAME- takes one away",
     usage: 'MACHINE NAME=VALUE...',
@@ -119,6 +151,20 @@ async function change(context: CommandContext, name: string, body: object): Prom
   const client = await connect(context);
   await client.call('PATCH', `/v1/machines/${segment(name)}`, MachineStatus, body);
   return 0;
+}
+
+/** A table, and how to go on when there may be more. */
+export function renderAudit({entries, before}: AuditList): string[] {
+  const rows = entries.map(({at, by, action, subject, machine = '-', detail = ''}) => [
+    at,
+    by,
+    action,
+    subject,
+    machine,
+    detail,
+  ]);
+  const lines = renderTable(['TIME', 'BY', 'ACTION', 'SUBJECT', 'MACHINE', 'DETAIL'], rows);
+  return before === undefined ? lines : [...lines, '', `older ones: --before ${before}`];
 }
 
 function ofGroup(status: FleetStatus, group: string): FleetStatus {

@@ -1,5 +1,6 @@
 /** The fleet as operators see it, and what they decide about single machines. */
 import {Type} from 'typebox';
+import {AuditList, AuditQuery} from '../../common/contracts/audit.ts';
 import {AssignmentChange, FleetStatus, MachineStatus, StoredEvent} from '../../common/contracts/policy.ts';
 import {ServerError} from '../errors.ts';
 import type {Machine} from '../fleet.ts';
@@ -25,6 +26,22 @@ export const fleetRoutes: Routes = (app, tools) => {
     async request => {
       operator(request, 'viewer');
       return fleetStatus(await service.statusInput());
+    },
+  );
+  app.get(
+    '/v1/audit',
+    {
+      schema: {
+        summary: 'What operators did, and what the server did by itself, newest first',
+        tags,
+        querystring: AuditQuery,
+        response: {200: AuditList, ...refusals},
+      },
+    },
+    async request => {
+      operator(request, 'viewer');
+      const {limit = '100', before} = request.query;
+      return service.audit(Number(limit), before);
     },
   );
   app.get(
