@@ -5,12 +5,11 @@
  */
 import {promisify} from 'node:util';
 import {constants, zstdCompress} from 'node:zlib';
+import {archivePacking} from '../../services/common/payload/recipe.ts';
 import {cpioField, writeCpio, type CpioEntry} from '../../services/common/formats/cpio.ts';
 
 /** A file of this size is an archive alone; the others go together by folder. */
 const ALONE_BYTES = 64 * 1024;
-/** The level that hosts pack with again (services/update-server/payload/find-recipe.ts). */
-const LEVEL = 12;
 /** 1 January 2025, in every release: with the release's own time no archive would ever stay the same. */
 const MTIME = 1_735_689_600;
 
@@ -47,7 +46,10 @@ export async function packArchives(archives: readonly (readonly CpioEntry[])[]):
     const bytes = writeCpio(archive);
     frames.push(
       await compress(bytes, {
-        params: {[constants.ZSTD_c_compressionLevel]: LEVEL},
+        params: {
+          [constants.ZSTD_c_compressionLevel]: archivePacking.level,
+          [constants.ZSTD_c_windowLog]: archivePacking.windowLog,
+        },
         pledgedSrcSize: bytes.length,
       }),
     );

@@ -54,7 +54,7 @@ export async function buildInitrd(context: BuildContext, base: string, kernel: K
     context.toolsRoot,
     await hashFolder(definition),
     context.recipe.build.initrdModules,
-    sha256(JSON.stringify([links, folders, wants, 'archives 1', 'compiled module lists'])),
+    sha256(JSON.stringify([links, folders, wants, 'archives 2', 'compiled module lists'])),
     context.lock.epoch,
   ];
   const folder = await context.cache.ensure('initrd', key, async work => {

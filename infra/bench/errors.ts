@@ -1,6 +1,6 @@
 /** Errors of the benchmark. */
 import {HawserError} from '../../services/common/errors.ts';
 
-export type BenchErrorCode = 'no-image' | 'boot-failed' | 'probe-failed' | 'over-time';
+export type BenchErrorCode = 'no-image' | 'boot-failed' | 'probe-failed' | 'over-time' | 'wrong-path';
 
 export class BenchError extends HawserError<BenchErrorCode> {}

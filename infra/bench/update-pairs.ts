@@ -12,6 +12,7 @@ import {parseJson} from '../../services/common/parse.ts';
 import type {StageRequest} from '../../services/common/payload/ports.ts';
 import {buildPayload} from '../../services/update-server/payload/build-payload.ts';
 import {serveRepository} from '../../test/support/repository-server.ts';
+import {BenchError} from './errors.ts';
 import {artefactPath, openHawserImage, type HawserImage} from './image.ts';
 
 export interface UpdateFigures {
@@ -26,7 +27,14 @@ export interface UpdateFigures {
   readonly rauc: number;
   /** `zstd --ultra -22 --long=31 --patch-from`; undefined when it was not asked for. */
   readonly floor: number | undefined;
-  readonly stage: {readonly seconds: number; readonly cpuSeconds: number; readonly maxRssMegabytes: number};
+  /** What staging took: from the predecessor, from any release. */
+  readonly stage: {readonly fromPredecessor: StageCost; readonly fromAnywhere: StageCost};
+}
+
+export interface StageCost {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly maxRssMegabytes: number;
 }
 
 export interface UpdateOptions {
@@ -75,7 +83,7 @@ export async function measureUpdate(options: UpdateOptions): Promise<UpdateFigur
       ...chunkers,
       rauc: await raucBytes(from, to),
       floor: options.floor ? floor : undefined,
-      stage: anywhere,
+      stage: {fromPredecessor: patch, fromAnywhere: anywhere},
     };
   } finally {
     await rm(work, {recursive: true, force: true});
@@ -152,6 +160,8 @@ async function stage(
     signal,
   });
   const result = parseJson(Staged, stdout, 'staging');
+  if (result.patched !== fromPredecessor)
+    throw new BenchError('wrong-path', `staging did ${result.patched ? '' : 'not '}use the patch`);
   return {
     ...result,
     seconds: (performance.now() - started) / 1000,

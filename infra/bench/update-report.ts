@@ -1,5 +1,5 @@
 /** The figures of an update as lines. Pure. */
-import type {UpdateFigures} from './update-pairs.ts';
+import type {StageCost, UpdateFigures} from './update-pairs.ts';
 
 export function renderUpdate(
   figures: UpdateFigures,
@@ -22,9 +22,14 @@ export function renderUpdate(
     row('RAUC block-hash-index, computed', rauc),
     row('floor: zstd --ultra -22 --long=31 --patch-from', floor),
     ...ratio,
-    `staged in ${stage.seconds.toFixed(1)} s, ${stage.cpuSeconds.toFixed(1)} CPU s, ${stage.maxRssMegabytes.toFixed(0)} MB at most`,
+    cost('staged from the predecessor', stage.fromPredecessor),
+    cost('staged from any release', stage.fromAnywhere),
     ...(plain === undefined
       ? []
       : [`zstd -d | dd of /usr: ${plain.seconds.toFixed(1)} s, ${plain.cpuSeconds.toFixed(1)} CPU s`]),
   ];
+}
+
+function cost(what: string, {seconds, cpuSeconds, maxRssMegabytes}: StageCost): string {
+  return `${what}: ${seconds.toFixed(1)} s, ${cpuSeconds.toFixed(1)} CPU s, ${maxRssMegabytes.toFixed(0)} MB at most`;
 }

@@ -20,7 +20,7 @@ import {
 import {makePiece} from './make-piece.ts';
 import {checkHash, damaged, fetchPieces, type Piece, type PieceSource} from './pieces.ts';
 import type {SlotDevice} from './slot-device.ts';
-import {unpack} from './zstd.ts';
+import {release, unpack} from './zstd.ts';
 
 export interface BootFileInput {
   readonly source: PieceSource;
@@ -93,18 +93,27 @@ async function reusePieces(
     const bytes = new Uint8Array(place.piece.size);
     await file.read(bytes, 0, bytes.length, place.at);
     if (!pieceHash(bytes).equals(place.piece.hash)) lacking.push(place);
+    release(bytes);
   }
   if (running === undefined || lacking.length === 0) return lacking;
   try {
     await using own = await openFileSource(running);
     const known = new Map<string, Extent>();
-    for (const cut of await cutBootFile(own))
-      known.set(nameOf(cut.size, pieceHash(await own.read(cut.offset, cut.size))), cut);
+    for (const cut of await cutBootFile(own)) {
+      const bytes = await own.read(cut.offset, cut.size);
+      known.set(nameOf(cut.size, pieceHash(bytes)), cut);
+      release(bytes);
+    }
     const rest: PiecePlace[] = [];
     for (const place of lacking) {
       const extent = known.get(nameOf(place.piece.size, place.piece.hash));
-      if (extent === undefined) rest.push(place);
-      else await write(file, await own.read(extent.offset, extent.size), place.at);
+      if (extent === undefined) {
+        rest.push(place);
+        continue;
+      }
+      const bytes = await own.read(extent.offset, extent.size);
+      await write(file, bytes, place.at);
+      release(bytes);
     }
     return rest;
   } catch (error) {
@@ -131,6 +140,7 @@ async function makePieces(
         // Another zstd than the publisher's packs differently: the piece is then fetched like any other.
         if (made === undefined || !pieceHash(made).equals(place.piece.hash)) return;
         await write(file, made, place.at);
+        release(made);
         rest.delete(place);
       },
     }));
@@ -152,9 +162,11 @@ async function fetchRest(
       offset: stored,
       size: piece.stored,
       accept: async frame => {
-        const bytes = piece.stored < piece.size ? await unpack(frame, piece.size, {piece: at}) : frame;
+        const bytes = piece.stored < piece.size ? unpack(frame, piece.size, {piece: at}) : frame;
         checkHash(bytes, piece.hash, {piece: at});
         await write(file, bytes, at);
+        release(bytes);
+        release(frame);
       },
     }));
   if (small.length > 0) {
@@ -162,7 +174,7 @@ async function fetchRest(
     wanted.push({
       ...head.small,
       accept: async frame => {
-        const bytes = await unpack(frame, total, {piece: 'small'});
+        const bytes = unpack(frame, total, {piece: 'small'});
         for (const {piece, at, stored} of small) {
           const one = bytes.subarray(stored, stored + piece.size);
           checkHash(one, piece.hash, {piece: at});

@@ -20,7 +20,7 @@ import {
 import type {LeafHash} from './leaf-hash.ts';
 import {damaged, DamageError, fetchPieces, fetchTable, type PieceSource} from './pieces.ts';
 import type {SlotDevice} from './slot-device.ts';
-import {unpack} from './zstd.ts';
+import {release, unpack} from './zstd.ts';
 
 export interface FetchInput {
   readonly source: PieceSource;
@@ -58,8 +58,12 @@ export async function fetchBlocks(input: FetchInput): Promise<boolean> {
         const blocks = order.subarray(first, first + count);
         return {
           ...(extents[position] ?? {offset: 0, size: 0}),
-          accept: async frame =>
-            placeBlocks(input, blocks, await unpack(frame, count * blockBytes, {block: blocks[0]})),
+          accept: async frame => {
+            const content = unpack(frame, count * blockBytes, {block: blocks[0]});
+            await placeBlocks(input, blocks, content);
+            release(content);
+            release(frame);
+          },
         };
       }),
     );
@@ -94,13 +98,15 @@ async function applyPatch(input: FetchInput): Promise<boolean> {
       accept: async (bytes: Uint8Array) => {
         const dictionary = await readDictionary(running, gone, frame, room);
         if (dictionary === undefined) return;
-        const content = await unpack(
+        const content = unpack(
           bytes,
           frame.count * blockBytes,
           {block: blocks[0]},
           dictionary.length === 0 ? undefined : dictionary,
         );
         await placeBlocks(input, blocks, content);
+        release(content);
+        release(bytes);
         used = true;
       },
     };

@@ -1,15 +1,12 @@
 /** Makes a piece of a boot file from the new /usr, by its recipe. */
-import {readRecipe, type Recipe} from '../../common/payload/recipe.ts';
+import {mostArchiveBytes, mostPacking, readRecipe, type Recipe} from '../../common/payload/recipe.ts';
 import type {SlotDevice} from './slot-device.ts';
-import {pack, unpack} from './zstd.ts';
-
-/** One archive of the initrd, unpacked: made in memory. */
-const MAX_BYTES = 32 * 1024 ** 2;
+import {pack, release, unpack} from './zstd.ts';
 
 /** The piece, or undefined where the recipe leads to none; whether it is the right one is for the caller to check. */
 export async function makePiece(slot: SlotDevice, packed: Uint8Array): Promise<Uint8Array | undefined> {
-  const recipe = await openRecipe(packed);
-  if (recipe === undefined || recipe.size > MAX_BYTES) return undefined;
+  const recipe = openRecipe(packed);
+  if (recipe === undefined || !isBounded(recipe)) return undefined;
   const content = new Uint8Array(recipe.size);
   let at = 0;
   for (const part of recipe.parts) {
@@ -19,12 +16,25 @@ export async function makePiece(slot: SlotDevice, packed: Uint8Array): Promise<U
     else await slot.read(content.subarray(at, at + size), part.offset);
     at += size;
   }
-  return at === content.length ? pack(content, recipe.level) : undefined;
+  const made = at === content.length ? pack(content, recipe) : undefined;
+  release(content);
+  return made;
 }
 
-async function openRecipe(packed: Uint8Array): Promise<Recipe | undefined> {
+/** A recipe comes from the network and only its result is checked, so it must not be able to take much memory. */
+function isBounded({level, windowLog, size}: Recipe): boolean {
+  return (
+    level >= 1 &&
+    level <= mostPacking.level &&
+    windowLog >= 10 &&
+    windowLog <= mostPacking.windowLog &&
+    size <= mostArchiveBytes
+  );
+}
+
+function openRecipe(packed: Uint8Array): Recipe | undefined {
   try {
-    return readRecipe(await unpack(packed, undefined, {}));
+    return readRecipe(unpack(packed, undefined, {}));
   } catch {
     return undefined; // damaged: the piece itself is fetched then
   }

@@ -1,28 +1,26 @@
 /** Finds how a piece of the initrd is made from /usr: its archive's files stand there, block by block. */
 import {blockBytes} from '../../common/payload/layout.ts';
-import type {RecipePart, Recipe} from '../../common/payload/recipe.ts';
+import {archivePacking, mostArchiveBytes, type Recipe, type RecipePart} from '../../common/payload/recipe.ts';
 import type {BlockFinder} from './block-finder.ts';
 import {compress, decompress} from './zstd.ts';
 
-/** Levels at which an initrd may have been packed: image-build/steps/initrd.ts uses the first. */
-const levels = [12, 19] as const;
-/** A recipe is for one archive of the initrd, which a host makes in memory. */
-const MAX_BYTES = 32 * 1024 ** 2;
-
-/** The recipe of `piece`, or undefined where it is no zstd frame, or not one that zstd gives again. */
+/**
+ * The recipe of `piece`, or undefined where it is no zstd frame, or not what packing its content as the image build does
+ * (image-build/steps/initrd-archives.ts) gives again.
+ */
 export async function findRecipe(piece: Uint8Array, blocks: BlockFinder): Promise<Recipe | undefined> {
   let content: Uint8Array;
   try {
-    content = await decompress(piece, MAX_BYTES);
+    content = await decompress(piece, mostArchiveBytes);
   } catch {
     return undefined; // not zstd, or too large
   }
-  for (const level of levels) {
-    if (Buffer.compare(await compress(content, level), piece) !== 0) continue;
-    const parts = await cover(content, blocks);
-    return parts.some(part => part.kind === 'usr') ? {level, size: content.length, parts} : undefined;
-  }
-  return undefined;
+  const {level, windowLog} = archivePacking;
+  if (Buffer.compare(await compress(content, level, {windowLog}), piece) !== 0) return undefined;
+  const parts = await cover(content, blocks);
+  return parts.some(part => part.kind === 'usr')
+    ? {...archivePacking, size: content.length, parts}
+    : undefined;
 }
 
 /** `content` as literals and stretches of /usr. Files in a newc archive start at multiples of 4. */

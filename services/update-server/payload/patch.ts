@@ -45,7 +45,7 @@ export async function writePatch(store: StoreWriter, input: PatchInput): Promise
       const from = best.count === 0 ? 0 : Math.max(0, best.first - MARGIN_BLOCKS);
       const to = best.count === 0 ? 0 : Math.min(disappeared.length, best.first + best.count + MARGIN_BLOCKS);
       const dictionary = old.subarray(from * blockBytes, to * blockBytes);
-      const frame = await compress(bytes, level, dictionary.length === 0 ? undefined : dictionary);
+      const frame = await compress(bytes, level, dictionary.length === 0 ? {} : {dictionary});
       return {frame, count, dictionaryFirst: from, dictionaryCount: to - from};
     },
     async ({frame, ...rest}) => {

@@ -5,12 +5,25 @@ import {constants, zstdCompress, zstdDecompress} from 'node:zlib';
 const compressAsync = promisify(zstdCompress);
 const decompressAsync = promisify(zstdDecompress);
 
-/** A frame of `bytes`; with `dictionary`, one that draws on those raw bytes and needs them to be unpacked. */
-export function compress(bytes: Uint8Array, level: number, dictionary?: Uint8Array): Promise<Uint8Array> {
-  const reach = bytes.length + (dictionary?.length ?? 0);
+export interface FrameOptions {
+  /** Raw bytes that the frame draws on, and needs to be unpacked. */
+  readonly dictionary?: Uint8Array | undefined;
+  /** Otherwise the level's own, or what the dictionary needs. */
+  readonly windowLog?: number;
+}
+
+/** A frame of `bytes`. */
+export function compress(
+  bytes: Uint8Array,
+  level: number,
+  {dictionary, windowLog}: FrameOptions = {},
+): Promise<Uint8Array> {
   const params: Record<number, number> = {[constants.ZSTD_c_compressionLevel]: level};
-  if (dictionary !== undefined)
-    params[constants.ZSTD_c_windowLog] = Math.min(25, Math.max(17, Math.ceil(Math.log2(reach)) + 1));
+  const reach = bytes.length + (dictionary?.length ?? 0);
+  const window =
+    windowLog ??
+    (dictionary === undefined ? undefined : Math.min(25, Math.max(17, Math.ceil(Math.log2(reach)) + 1)));
+  if (window !== undefined) params[constants.ZSTD_c_windowLog] = window;
   return compressAsync(bytes, {
     params,
     pledgedSrcSize: bytes.length,

@@ -86,3 +86,11 @@ test('frames in a row end where the first thing that is no frame begins', async 
   const cut = await frameEnds(memorySource(packed.subarray(0, packed.length - 4)));
   t.is(cut.length, ends.length - 1);
 });
+
+test('no archive of the initrd needs a window of more than a megabyte, on whatever machine makes it again', async t => {
+  const large = entry('usr/lib/very-large', 3_000_000);
+  const [descriptor, window] = (await packArchives([[large]])).subarray(4, 6);
+  // RFC 8878, 3.1.1.1: without the flag of a single segment the second byte is the window's exponent over 10.
+  t.is((descriptor ?? 0) & 32, 0);
+  t.is((window ?? 0) >> 3, 10);
+});
