@@ -67,7 +67,7 @@ export interface UpdateWish {
   /** Address of the update server as the machine reaches it. */
   readonly server: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** File with the TUF root that the machine trusts first; the newest of the own repository when absent. */
+  /** File with the TUF root that the machine trusts first; when absent, the publisher's own, else the newest of the repository. */
   readonly root?: string;
 }
 

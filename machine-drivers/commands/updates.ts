@@ -18,7 +18,8 @@ export const updateFlags: readonly Flag[] = [
   {
     name: 'update-root',
     type: 'string',
-    summary: 'TUF root that the machine trusts first; the newest of HAWSER_HOME/repository when absent',
+    summary:
+      'TUF root that the machine trusts first; HAWSER_HOME/release-keys/root.json, else the newest of HAWSER_HOME/repository',
   },
 ];
 

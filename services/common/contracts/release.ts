@@ -71,3 +71,6 @@ export function releaseTarget(version: string): string {
 
 /** Folders of a repository: any static web server or object store serves them as they are. */
 export const repositoryFolders = {metadata: 'metadata', targets: 'targets', payloads: 'payloads'} as const;
+
+/** Below HAWSER_HOME: the publisher's keys, and the newest root, which is what machines are given first. */
+export const publisherFiles = {keys: ['release-keys'], trustedRoot: ['release-keys', 'root.json']} as const;

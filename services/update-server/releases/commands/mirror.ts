@@ -2,6 +2,7 @@
 import {readFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {systemClock} from '../../../common/clock.ts';
+import {publisherFiles} from '../../../common/contracts/release.ts';
 import {
   flagString,
   UsageError,
@@ -103,7 +104,7 @@ function openSource(named: string, cwd: string): {source: RepositorySource; plac
 
 async function readRoot(context: CommandContext, flags: FlagValues): Promise<Uint8Array> {
   const named = flagString(flags, 'root');
-  const own = join(resolvePaths(context.env).home, 'release-keys', 'root.json');
+  const own = join(resolvePaths(context.env).home, ...publisherFiles.trustedRoot);
   const path = named === undefined ? own : resolve(context.cwd, named);
   try {
     return await readFile(path);

@@ -2,6 +2,7 @@
 import {readFile} from 'node:fs/promises';
 import {join, resolve} from 'node:path';
 import {systemClock} from '../../../common/clock.ts';
+import {publisherFiles} from '../../../common/contracts/release.ts';
 import {
   flagInteger,
   flagList,
@@ -70,7 +71,7 @@ export function repositoryPath(context: CommandContext, flags: FlagValues): stri
 export function keyFoldersOf(context: CommandContext, flags: FlagValues): KeyFolders {
   const named = flagList(flags, 'keys').map(folder => resolve(context.cwd, folder));
   return {
-    offline: named.length > 0 ? named : [join(resolvePaths(context.env).home, 'release-keys')],
+    offline: named.length > 0 ? named : [join(resolvePaths(context.env).home, ...publisherFiles.keys)],
     online: repositoryFoldersOf(repositoryPath(context, flags)).secret,
     now: () => systemClock.now(),
     passphrase: async () => readPassphrase(flagString(flags, 'passphrase-file'), context.cwd),
