@@ -98,6 +98,7 @@ export const parts: readonly Part[] = [
       'load-option.ts',
       'health/verdict.ts',
       'drain/swarm-plan.ts',
+      'drain/published-ports.ts',
     ],
   },
   {

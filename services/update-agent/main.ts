@@ -112,7 +112,7 @@ async function build(signal: AbortSignal, log: (line: string) => void): Promise<
     drain: drains({
       marker: join(agentFiles.state, 'draining'),
       hooks: agentFiles.drainHooks,
-      ports: config.drain?.ports ?? [],
+      ports: config.drain?.ports,
       leaveSeconds: config.drain?.leaveSeconds ?? defaults.leaveSeconds,
       timeoutSeconds: config.drain?.timeoutSeconds ?? defaults.drainSeconds,
       docker,

@@ -5,9 +5,10 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import type {Clock} from '../../services/common/clock.ts';
-import {dockerApi} from '../../services/update-agent/adapters/docker.ts';
+import {dockerApi, type DockerApi} from '../../services/update-agent/adapters/docker.ts';
 import {parseEnvironment} from '../../services/update-agent/adapters/etcd.ts';
 import {countForwarded} from '../../services/update-agent/drain/connections.ts';
+import {publishedPorts} from '../../services/update-agent/drain/published-ports.ts';
 import {drains} from '../../services/update-agent/drain/drain.ts';
 import {drainBlockers, returnBlockers} from '../../services/update-agent/drain/swarm-plan.ts';
 import {healthChecks} from '../../services/update-agent/health/health.ts';
@@ -114,6 +115,7 @@ interface SwarmState {
   availability: string;
   version: number;
   conflicts: number;
+  broken?: boolean;
   local: 'active' | 'inactive';
   readonly log: string[];
 }
@@ -162,7 +164,17 @@ async function fakeDocker(t: ExecutionContext) {
         Spec: {Availability: state.availability, Role: 'manager', Labels: {rack: '7'}},
       });
     if (url.pathname === '/services')
-      return answer([{ID: 's', Spec: {Name: 'web', Mode: {Replicated: {Replicas: 2}}}}]);
+      return answer([
+        {
+          ID: 's',
+          Spec: {Name: 'web', Mode: {Replicated: {Replicas: 2}}},
+          Endpoint: {Ports: [{Protocol: 'tcp', TargetPort: 80, PublishedPort: 8000, PublishMode: 'ingress'}]},
+        },
+      ]);
+    if (url.pathname === '/containers/json') {
+      if (state.broken) return answer({message: 'out of memory'}, 500);
+      return answer([{Ports: [{IP: '0.0.0.0', PrivatePort: 5432, PublicPort: 5432, Type: 'tcp'}]}]);
+    }
     if (url.pathname === '/tasks') {
       return answer(
         state.availability === 'drain'
@@ -189,7 +201,14 @@ async function fakeDocker(t: ExecutionContext) {
   return {docker: dockerApi(socket), state};
 }
 
-async function drain(t: ExecutionContext, over: {open?: number[]; hook?: string} = {}) {
+interface DrainOver {
+  readonly open?: number[];
+  readonly hook?: string;
+  readonly ports?: readonly number[] | undefined;
+  readonly docker?: DockerApi;
+}
+
+async function drain(t: ExecutionContext, over: DrainOver = {}) {
   const root = await folder(t);
   const {docker, state} = await fakeDocker(t);
   await mkdir(join(root, 'drain.d'));
@@ -198,18 +217,19 @@ async function drain(t: ExecutionContext, over: {open?: number[]; hook?: string}
   const open = over.open ?? [0];
   let at = 0;
   const waits: string[] = [];
+  const asked: (readonly number[])[] = [];
   const port = drains({
     ...fastClock(),
     marker: join(root, 'update/draining'),
     hooks: join(root, 'drain.d'),
-    ports: [80],
+    ports: 'ports' in over ? over.ports : [80],
     leaveSeconds: 5,
     timeoutSeconds: 20,
-    docker,
-    connections: async () => open[Math.min(at++, open.length - 1)] ?? 0,
+    docker: over.docker ?? docker,
+    connections: async ports => (asked.push(ports), open[Math.min(at++, open.length - 1)] ?? 0),
     log: line => t.log(line),
   });
-  return {port, state, root, waits, waiting: (what: string) => void waits.push(what)};
+  return {port, state, root, waits, asked, waiting: (what: string) => void waits.push(what)};
 }
 
 const isThere = (path: string) =>
@@ -237,6 +257,67 @@ test('a connection that stays blocks the drain, and is named', async t => {
   const {port, state, waiting} = await drain(t, {open: [3]});
   t.deepEqual(await port.drain(waiting), {kind: 'drain-blocked', detail: '3 open connections after 20 s'});
   t.deepEqual(state.log, [], 'the Swarm was not touched');
+});
+
+test('without configuration, connections to what Docker publishes here are waited for', async t => {
+  const {port, state, asked, waiting} = await drain(t, {ports: undefined, open: [1, 0]});
+  t.deepEqual(await port.drain(waiting), {kind: 'drained'});
+  t.deepEqual(asked, [
+    [5432, 8000],
+    [5432, 8000],
+  ]);
+  state.local = 'inactive';
+  const alone = await drain(t, {ports: undefined});
+  alone.state.local = 'inactive';
+  t.deepEqual(await alone.port.drain(waiting), {kind: 'drained'});
+  t.deepEqual(alone.asked, [[5432]], 'only a manager knows the services');
+});
+
+test('an empty list of ports waits for none, whatever Docker publishes', async t => {
+  const {port, asked, waiting} = await drain(t, {ports: []});
+  t.deepEqual(await port.drain(waiting), {kind: 'drained'});
+  t.deepEqual(asked, [[]]);
+});
+
+test('a Docker that is not there publishes nothing; one that is broken fails the drain', async t => {
+  const gone = await drain(t, {ports: undefined, docker: dockerApi('/nonexistent/docker.sock')});
+  t.deepEqual(await gone.port.drain(gone.waiting), {kind: 'drained'});
+  t.deepEqual(gone.asked, [[]]);
+  const broken = await drain(t, {ports: undefined});
+  broken.state.broken = true;
+  t.like(await broken.port.drain(broken.waiting), {kind: 'drain-failed'});
+  t.deepEqual([broken.asked, broken.state.log], [[], []]);
+});
+
+test('the ports that Docker publishes to the world: tcp, once each, not on loopback, ingress but not host', t => {
+  const container = (IP: string, PublicPort: number, protocol = 'tcp') => ({
+    Ports: [{IP, PrivatePort: 1, PublicPort, Type: protocol}],
+  });
+  const containers = [
+    container('0.0.0.0', 8080),
+    container('::', 8080),
+    container('10.0.0.1', 443),
+    container('127.0.0.1', 9000),
+    container('::1', 9001),
+    container('0.0.0.0', 53, 'udp'),
+    {Ports: [{PrivatePort: 3306, Type: 'tcp'}]},
+    {Ports: null},
+    {},
+  ];
+  const service = (port: object) => ({Endpoint: {Ports: [port]}});
+  const services = [
+    service({PublishedPort: 30_000}),
+    service({Protocol: 'tcp', PublishedPort: 80, PublishMode: 'ingress'}),
+    service({Protocol: 'udp', PublishedPort: 81, PublishMode: 'ingress'}),
+    service({Protocol: 'tcp', PublishedPort: 82, PublishMode: 'host'}),
+    service({Protocol: 'tcp', PublishedPort: 0, PublishMode: 'ingress'}),
+    service({Protocol: 'tcp', TargetPort: 83}),
+    {Endpoint: {Ports: null}},
+    {Endpoint: {}},
+    {},
+  ];
+  t.deepEqual(publishedPorts(containers, services), [80, 443, 8080, 30_000]);
+  t.deepEqual(publishedPorts([], []), []);
 });
 
 test('a hook that fails is a failed drain, not a blocked one', async t => {

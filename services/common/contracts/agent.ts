@@ -23,7 +23,11 @@ export const AgentConfig = Type.Object(
         {
           /** Seconds that open connections are waited for, each hook and Swarm besides. */
           timeoutSeconds: Type.Optional(Type.Integer({minimum: 0, maximum: 86_400})),
-          /** TCP ports of this machine whose open connections are waited for. */
+          /**
+           * TCP ports of this machine whose open connections are waited for; an empty list for none. When absent: those
+           * that Docker publishes here, of containers (but on loopback alone) and, on a manager, of Swarm services in
+           * mode ingress. On a worker the latter have to be named.
+           */
           ports: Type.Optional(Type.Array(Type.Integer({minimum: 1, maximum: 65_535}), {maxItems: 64})),
           /** Seconds between leaving the address before all machines and the first check of connections. */
           leaveSeconds: Type.Optional(Type.Integer({minimum: 0, maximum: 600})),

@@ -4,16 +4,20 @@
  */
 import {mkdir, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
+import {Type} from 'typebox';
 import type {Clock} from '../../common/clock.ts';
 import type {ClusterFacts} from '../../common/contracts/lock.ts';
 import {describeError} from '../../common/errors.ts';
 import {exec, ExecError} from '../../common/exec.ts';
 import {syncFolder, writeFileAtomic} from '../../common/fs-atomic.ts';
+import {parseValue} from '../../common/parse.ts';
 import type {DockerApi} from '../adapters/docker.ts';
 import {etcdFacts, etcdMember} from '../adapters/etcd.ts';
+import {UpdateAgentError} from '../errors.ts';
 import {executables} from '../health/operator-checks.ts';
 import type {DrainPort} from '../ports.ts';
 import {openConnections} from './connections.ts';
+import {publishedPorts, PublishingContainer, PublishingService} from './published-ports.ts';
 import {findSwarm, setAvailability, swarmBlockers, swarmFacts} from './swarm.ts';
 
 const POLL_MS = 1000;
@@ -24,7 +28,8 @@ export interface DrainOptions {
   /** While this file is there the machine says `draining` (systemd/hawser-ready@.service). In /var: it outlives the reboot. */
   readonly marker: string;
   readonly hooks: string;
-  readonly ports: readonly number[];
+  /** Whose open connections are waited for; undefined for those that Docker publishes on this machine. */
+  readonly ports: readonly number[] | undefined;
   readonly leaveSeconds: number;
   /** For each of: connections, Swarm, every hook. */
   readonly timeoutSeconds: number;
@@ -50,8 +55,9 @@ export function drains(options: DrainOptions): DrainPort {
           waiting(`the balancers, ${options.leaveSeconds} s`);
           await clock.sleep(options.leaveSeconds * 1000);
         }
+        const ports = options.ports ?? (await publishedHere());
         await until(waiting, async () => {
-          const open = await connections(options.ports);
+          const open = await connections(ports);
           return open === 0 ? [] : [`${open} open connections`];
         });
         await drainSwarm(waiting);
@@ -96,6 +102,28 @@ export function drains(options: DrainOptions): DrainPort {
       return facts;
     },
   };
+
+  /** Before Swarm is drained: its services' ports lead through every machine, wherever their tasks run. */
+  async function publishedHere(): Promise<readonly number[]> {
+    try {
+      const swarm = await findSwarm(docker);
+      const [containers, services] = [
+        await docker.get('/containers/json'),
+        // Only managers know them; on a worker those of its own containers are all that can be seen.
+        swarm?.manager ? await docker.get('/services') : [],
+      ];
+      const ports = publishedPorts(
+        parseValue(Type.Array(PublishingContainer), containers, "Docker's list of containers"),
+        parseValue(Type.Array(PublishingService), services, 'the services'),
+      );
+      log(`published TCP ports: ${ports.length === 0 ? 'none' : ports.join(', ')}`);
+      return ports;
+    } catch (error) {
+      if (!(error instanceof UpdateAgentError && error.code === 'unreachable')) throw error;
+      log(`no connections are waited for: ${error.message}`);
+      return [];
+    }
+  }
 
   /** A cluster that cannot be seen has no quorum to spare: the guard refuses. */
   function unknown(kind: ClusterFacts['kind'], error: unknown): ClusterFacts {
