@@ -50,6 +50,7 @@ export const parts: readonly Part[] = [
       'enrolment/enrol.ts',
       'enrolment/over-ssh.ts',
       'enrolment/rate-limit.ts',
+      'cluster/errors.ts',
       'cluster/plan.ts',
       'cluster/record.ts',
       'cluster/etcd.ts',
@@ -144,7 +145,14 @@ export const parts: readonly Part[] = [
   {
     folder: 'machine-drivers',
     imports: 'common',
-    pure: ['errors.ts', 'names.ts', 'store/ledger.ts', 'store/record.ts', 'drivers/qemu/command-line.ts'],
+    pure: [
+      'errors.ts',
+      'names.ts',
+      'store/ledger.ts',
+      'store/record.ts',
+      'drivers/qemu/command-line.ts',
+      'drivers/qemu/addresses.ts',
+    ],
     conducting: ['lifecycle.ts', 'listing.ts', 'store/journal.ts'],
   },
 ];
