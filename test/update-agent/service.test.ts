@@ -387,6 +387,16 @@ test('forwarded connections are told from the host’s own', t => {
   t.is(countForwarded('', [80]), 0);
 });
 
+test('a forwarded connection that was silent for more than an hour is nobody’s; where that is not known, all count', t => {
+  const entry = (left: string, sport: number) =>
+    `tcp      6 ${left} ESTABLISHED src=10.0.0.9 dst=10.0.0.1 sport=${sport} dport=80 src=172.18.0.2 dst=10.0.0.9 sport=80 dport=${sport} [ASSURED] mark=0 use=1`;
+  const table = [entry('432000', 1), entry('428400', 2), entry('428399', 3), entry('301', 4)].join('\n');
+  t.is(countForwarded(table, [80], 432_000), 2);
+  t.is(countForwarded(table, [80]), 4);
+  // With data on its way the kernel counts down from five minutes.
+  t.is(countForwarded(entry('299', 5), [80], 432_000), 1);
+});
+
 test("etcdctl's environment is read as a shell would read it", t => {
   const text =
     'ETCDCTL_API=3\nETCDCTL_ENDPOINTS="https://a:2379,https://b:2379"\nexport ETCDCTL_CACERT=\'/x/ca.pem\'\n# no\nPATH=/evil\n';
