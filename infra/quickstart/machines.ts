@@ -14,6 +14,8 @@ import {webCommand, webPort, webRootArchive} from './web-image.ts';
 const FIRST_PUBLISHED = 21_000;
 /** A machine boots on two processors' worth of work; more at once only slow each other down. */
 const PARALLEL = 2;
+/** For each of SSH, enrolment and Docker, without KVM on a machine that does other work too. */
+const STEP_SECONDS = 900;
 
 const Address = Type.Object({host: Type.String(), port: Type.Integer()});
 const Inspected = Type.Object({
@@ -44,9 +46,18 @@ export function machineNames(count: number): string[] {
   return Array.from({length: count}, (_, index) => `quick-${index + 1}`);
 }
 
+/** What the machines are made of, and who updates them. */
+export interface MachinePlan {
+  /** Folder of the image that they boot at first. */
+  readonly image: string;
+  /** Address of the update server, and the group that they belong to. */
+  readonly updates: {readonly server: string; readonly group: string} | undefined;
+}
+
 /** Creates what is missing, finishes what was cut short, starts what is stopped. */
 export async function createMachines(
   count: number,
+  plan: MachinePlan,
   progress: Progress,
   signal: AbortSignal,
 ): Promise<QuickMachine[]> {
@@ -59,7 +70,7 @@ export async function createMachines(
   const made = new Map<string, QuickMachine>();
   const worker = async () => {
     for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-      made.set(name, await ensureMachine(name, known.includes(name), progress, signal));
+      made.set(name, await ensureMachine(name, plan, known.includes(name), progress, signal));
     }
   };
   await Promise.all(Array.from({length: PARALLEL}, worker));
@@ -68,6 +79,7 @@ export async function createMachines(
 
 async function ensureMachine(
   name: string,
+  plan: MachinePlan,
   exists: boolean,
   progress: Progress,
   signal: AbortSignal,
@@ -77,7 +89,25 @@ async function ensureMachine(
   const before = exists ? await inspect(name, signal) : undefined;
   if (before?.finished !== true) {
     const publish = before === undefined ? await freePublishes(name) : [];
-    await hawser(['machine', 'create', '--qemu-secure-boot', '--qemu-restrict', ...publish, name], run);
+    const {image, updates} = plan;
+    const wishes =
+      updates === undefined ? [] : ['--update-server', updates.server, '--update-group', updates.group];
+    await hawser(
+      [
+        'machine',
+        'create',
+        '--image',
+        image,
+        '--timeout',
+        String(STEP_SECONDS),
+        '--qemu-secure-boot',
+        '--qemu-restrict',
+        ...wishes,
+        ...publish,
+        name,
+      ],
+      run,
+    );
   } else if (before.state !== 'Running') await hawser(['machine', 'start', name], run);
   const {uuid, folder, endpoint, settings} = await inspect(name, signal);
   const createSeconds = Math.round(performance.now() - started) / 1000;
@@ -103,7 +133,7 @@ async function freePublishes(name: string): Promise<string[]> {
   throw new Error(`no free ports of 127.0.0.1 from ${FIRST_PUBLISHED} on for ${name}`);
 }
 
-function isFree(port: number): Promise<boolean> {
+export function isFree(port: number): Promise<boolean> {
   return new Promise(resolve => {
     const server = createServer();
     server.on('error', () => resolve(false));

@@ -1,10 +1,13 @@
 /**
- * `npm run quickstart`: builds the image (or takes it from the cache), makes machines, runs a web container on
- * each, fetches from it, and says what it did and how long each step took.
+ * `npm run quickstart`: builds two releases of the image (or takes their steps from the cache), makes machines of the
+ * first, runs a web container on each, puts them behind one address as a cluster, and moves them to the second release
+ * under load, one at a time. Says what it did and how long each step took.
  */
 import {cpus} from 'node:os';
+import {join} from 'node:path';
 import {writeFileAtomic} from '../../services/common/fs-atomic.ts';
 import {describeError} from '../../services/common/errors.ts';
+import {resolvePaths} from '../../services/common/paths.ts';
 import {createProgress, type Progress} from '../../services/common/progress.ts';
 import {ensureImage} from './image.ts';
 import {
@@ -15,7 +18,13 @@ import {
   startWeb,
   type QuickMachine,
 } from './machines.ts';
+import {stopBalancer} from './balancer.ts';
+import {startFleetServer, type FleetServer} from './fleet-server.ts';
+import {standBehindOneAddress} from './one-address.ts';
 import {parseOptions, usage, type QuickstartOptions} from './options.ts';
+import {buildRelease, publishReleases, type DemoImage} from './releases.ts';
+import {groupName, prepareGroup, rollFleet} from './rolling.ts';
+import {renderRollingUpdate, shortcomings, type RollingUpdate} from './rolling-report.ts';
 
 interface StepTime {
   readonly step: string;
@@ -25,8 +34,14 @@ interface StepTime {
 interface Outcome {
   readonly steps: StepTime[];
   machines: QuickMachine[];
-  image: {folder: string; built: boolean; locked: boolean} | undefined;
+  image: {folder: string; locked: boolean} | undefined;
+  rollingUpdate: RollingUpdate | undefined;
 }
+
+/** A cluster of fewer cannot lose one and go on. */
+const LEAST_FOR_ROLLING = 3;
+const ADDRESS_PORT = 8088;
+const ROLLING_SECONDS = 3600;
 
 async function main(): Promise<number> {
   let options: QuickstartOptions;
@@ -45,7 +60,7 @@ async function main(): Promise<number> {
     () => performance.now(),
   );
   const started = Number(process.env['HAWSER_QUICKSTART_STARTED'] ?? Math.floor(Date.now() / 1000)) * 1000;
-  const outcome: Outcome = {steps: [], machines: [], image: undefined};
+  const outcome: Outcome = {steps: [], machines: [], image: undefined, rollingUpdate: undefined};
   let code = 0;
   try {
     await run(options, outcome, progress, interrupt.signal);
@@ -76,17 +91,81 @@ async function run(
   signal: AbortSignal,
 ): Promise<void> {
   const step = <Result>(title: string, work: () => Promise<Result>) => timed(outcome, progress, title, work);
-  outcome.image = await step('image', () => ensureImage(progress, signal));
-  outcome.machines = await step(`create ${options.machines} machines`, () =>
-    createMachines(options.machines, progress, signal),
-  );
-  await step('run a web container on each', async () => {
-    for (const machine of outcome.machines) await startWeb(machine);
+  const plain = async (image: string, updates: {server: string; group: string} | undefined) => {
+    outcome.machines = await step(`create ${options.machines} machines`, () =>
+      createMachines(options.machines, {image, updates}, progress, signal),
+    );
+    await step('run a web container on each', async () => {
+      for (const machine of outcome.machines) await startWeb(machine);
+    });
+    await step('fetch from each', async () => {
+      for (const machine of outcome.machines)
+        await fetchFromNeighbour(machine, outcome.machines, progress, signal);
+    });
+  };
+  if (options.machinesOnly || options.machines < LEAST_FOR_ROLLING) {
+    outcome.image = await step('image', () => ensureImage(progress, signal));
+    await plain(outcome.image.folder, undefined);
+    if (!options.machinesOnly)
+      progress.note(`  no rolling update: it needs ${LEAST_FOR_ROLLING} machines, so that two remain`);
+    return;
+  }
+  const first = await step('image of the first release', () => buildRelease('first', progress, signal));
+  outcome.image = first;
+  const second = await step('image of the second release', () => buildRelease('second', progress, signal));
+  const {releases} = await step('publish both', () => publishReleases([first, second], progress, signal));
+  const fullImageBytes = releases.find(({version}) => version === second.version)?.fullBytes ?? 0;
+  const server = await step('update server', async () => {
+    const started = await startFleetServer(progress, signal);
+    await prepareGroup(signal);
+    return started;
   });
-  await step('fetch from each', async () => {
-    for (const machine of outcome.machines)
-      await fetchFromNeighbour(machine, outcome.machines, progress, signal);
-  });
+  try {
+    await plain(first.folder, {server: server.url, group: groupName});
+    await roll(options, outcome, {first, second, fullImageBytes, server}, progress, signal);
+  } finally {
+    await server.stop();
+  }
+}
+
+async function roll(
+  options: QuickstartOptions,
+  outcome: Outcome,
+  given: {first: DemoImage; second: DemoImage; fullImageBytes: number; server: FleetServer},
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const {first, second, fullImageBytes} = given;
+  const folder = balancerFolder();
+  try {
+    const {balancer} = await timed(outcome, progress, 'one cluster behind one address', () =>
+      standBehindOneAddress(outcome.machines, folder, ADDRESS_PORT, progress, signal),
+    );
+    const update = await timed(outcome, progress, 'rolling update under load', () =>
+      rollFleet(
+        {
+          url: balancer.url,
+          machines: outcome.machines.map(({name}) => name),
+          from: first.version,
+          to: second.version,
+          fullImageBytes,
+          limitSeconds: ROLLING_SECONDS,
+        },
+        progress,
+        signal,
+      ),
+    );
+    outcome.rollingUpdate = update;
+    for (const line of renderRollingUpdate(update)) progress.note(`  ${line}`);
+    const short = shortcomings(update, outcome.machines.length);
+    if (short.length > 0) throw new Error(short.join('; '));
+  } finally {
+    if (options.once) await stopBalancer(folder);
+  }
+}
+
+function balancerFolder(): string {
+  return join(resolvePaths(process.env).cache, 'quickstart', 'balancer');
 }
 
 async function timed<Result>(
@@ -129,6 +208,13 @@ function summary(options: QuickstartOptions, outcome: Outcome, seconds: number):
     '  npx hawser machine ls',
     `  eval "$(npx hawser machine env ${name})" && docker ps`,
     `  npx hawser machine ssh ${name}`,
+    ...(outcome.rollingUpdate === undefined
+      ? []
+      : [
+          `  curl http://127.0.0.1:${ADDRESS_PORT}/            # the address before all machines`,
+          '  npx hawser server                        # the machines look for updates again; then, beside it:',
+          '  npx hawser fleet status',
+        ]),
     `  npx hawser machine rm -y ${outcome.machines.map(machine => machine.name).join(' ')}`,
   ];
 }
