@@ -84,10 +84,10 @@ export async function rollFleet(roll: Roll, progress: Progress, signal: AbortSig
 }
 
 async function untilReported(roll: Roll, progress: Progress, signal: AbortSignal): Promise<void> {
+  progress.note('  waiting until every machine has reported to the update server');
   await until(roll.limitSeconds, 'the machines to report to the server', signal, async () => {
     const {machines} = await fleetStatus(signal);
     const known = machines.map(({name}) => name);
-    progress.update(`${known.length} machines have reported`);
     return roll.machines.every(name => known.includes(name));
   });
 }
