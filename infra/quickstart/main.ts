@@ -1,7 +1,7 @@
 /**
- * `npm run quickstart`: builds two releases of the image (or takes their steps from the cache), makes machines of the
- * first, runs a web container on each, puts them behind one address as a cluster, and moves them to the second release
- * under load, one at a time. Says what it did and how long each step took.
+ * `npm run quickstart`: builds the image (or takes it from the cache), makes machines, runs a web container on
+ * each, fetches from it, and says what it did and how long each step took. With `--rolling` the machines get the first
+ * of two releases, become a cluster behind one address, and move to the second under load, one at a time.
  */
 import {cpus} from 'node:os';
 import {join} from 'node:path';
@@ -38,8 +38,6 @@ interface Outcome {
   rollingUpdate: RollingUpdate | undefined;
 }
 
-/** A cluster of fewer cannot lose one and go on. */
-const LEAST_FOR_ROLLING = 3;
 const ADDRESS_PORT = 8088;
 const ROLLING_SECONDS = 3600;
 
@@ -103,11 +101,9 @@ async function run(
         await fetchFromNeighbour(machine, outcome.machines, progress, signal);
     });
   };
-  if (options.machinesOnly || options.machines < LEAST_FOR_ROLLING) {
+  if (!options.rolling) {
     outcome.image = await step('image', () => ensureImage(progress, signal));
     await plain(outcome.image.folder, undefined);
-    if (!options.machinesOnly)
-      progress.note(`  no rolling update: it needs ${LEAST_FOR_ROLLING} machines, so that two remain`);
     return;
   }
   const first = await step('image of the first release', () => buildRelease('first', progress, signal));

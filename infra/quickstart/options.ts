@@ -5,13 +5,16 @@ export interface QuickstartOptions {
   readonly machines: number;
   /** Remove everything at the end. */
   readonly once: boolean;
-  /** Leave out the cluster and the rolling update. */
-  readonly machinesOnly: boolean;
+  /** Also makes a cluster of the machines and moves them to a second release under load. */
+  readonly rolling: boolean;
   /** Where the measurements go, as JSON. */
   readonly report: string | undefined;
 }
 
-export const usage = 'usage: npm run quickstart -- [--machines N] [--once] [--machines-only] [--report FILE]';
+/** A cluster of fewer cannot lose one and go on. */
+const LEAST_FOR_ROLLING = 3;
+
+export const usage = 'usage: npm run quickstart -- [--machines N] [--once] [--rolling] [--report FILE]';
 
 /** Throws an Error whose message is fit to print. */
 export function parseOptions(argv: readonly string[]): QuickstartOptions {
@@ -20,7 +23,7 @@ export function parseOptions(argv: readonly string[]): QuickstartOptions {
     options: {
       machines: {type: 'string', default: '3'},
       once: {type: 'boolean', default: false},
-      'machines-only': {type: 'boolean', default: false},
+      rolling: {type: 'boolean', default: false},
       report: {type: 'string'},
     },
   });
@@ -28,5 +31,8 @@ export function parseOptions(argv: readonly string[]): QuickstartOptions {
   if (!Number.isInteger(machines) || machines < 1 || machines > 20) {
     throw new Error(`--machines ${values.machines}: give a number from 1 to 20`);
   }
-  return {machines, once: values.once, machinesOnly: values['machines-only'], report: values.report};
+  if (values.rolling && machines < LEAST_FOR_ROLLING) {
+    throw new Error(`--rolling needs ${LEAST_FOR_ROLLING} machines, so that two remain: give --machines 3`);
+  }
+  return {machines, once: values.once, rolling: values.rolling, report: values.report};
 }
