@@ -109,7 +109,7 @@ async function run(
   const first = await step('image of the first release', () => buildRelease('first', progress, signal));
   outcome.image = first;
   const second = await step('image of the second release', () => buildRelease('second', progress, signal));
-  const {releases} = await step('publish both', () => publishReleases([first, second], progress, signal));
+  const releases = await step('publish both', () => publishReleases([first, second], progress, signal));
   const fullImageBytes = releases.find(({version}) => version === second.version)?.fullBytes ?? 0;
   const server = await step('update server', async () => {
     const started = await startFleetServer(progress, signal);

@@ -39,9 +39,7 @@ export async function buildRelease(
   return {folder, version, locked};
 }
 
-const Listed = Type.Object({
-  releases: Type.Array(Type.Object({version: Type.String(), fullBytes: Type.Integer()})),
-});
+const Listed = Type.Array(Type.Object({version: Type.String(), fullBytes: Type.Integer()}));
 export type ListedReleases = Static<typeof Listed>;
 
 /** Keys, repository, and the releases in it; what is published already stays as it is. */
