@@ -54,6 +54,8 @@ export function renderBalancerConfig(plan: BalancerPlan): string {
     '  retries 3',
     '  retry-on conn-failure',
     '  option redispatch 1',
+    // When another process takes over, an idle client is answered once more and told to close, never reset.
+    '  option idle-close-on-response',
     '  load-server-state-from-file global',
     '',
     'frontend web',

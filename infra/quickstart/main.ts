@@ -22,7 +22,7 @@ import {stopBalancer} from './balancer.ts';
 import {startFleetServer, type FleetServer} from './fleet-server.ts';
 import {standBehindOneAddress} from './one-address.ts';
 import {parseOptions, usage, type QuickstartOptions} from './options.ts';
-import {buildRelease, publishReleases, type DemoImage} from './releases.ts';
+import {buildReleases, publishReleases, type DemoImage} from './releases.ts';
 import {groupName, prepareGroup, rollFleet} from './rolling.ts';
 import {renderRollingUpdate, shortcomings, type RollingUpdate} from './rolling-report.ts';
 
@@ -106,9 +106,8 @@ async function run(
     await plain(outcome.image.folder, undefined);
     return;
   }
-  const first = await step('image of the first release', () => buildRelease('first', progress, signal));
+  const {first, second} = await step('images of two releases', () => buildReleases(progress, signal));
   outcome.image = first;
-  const second = await step('image of the second release', () => buildRelease('second', progress, signal));
   const releases = await step('publish both', () => publishReleases([first, second], progress, signal));
   const fullImageBytes = releases.find(({version}) => version === second.version)?.fullBytes ?? 0;
   const server = await step('update server', async () => {
