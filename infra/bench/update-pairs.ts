@@ -267,7 +267,11 @@ export async function plainWrite(image: HawserImage, work: string, signal: Abort
   const folder = await mkdtemp(join(work, 'apply-'));
   try {
     const packed = join(folder, 'usr.zst');
-    await exec(['zstd', '-q', '-3', artefactPath(image, 'usr'), '-o', packed], {timeoutMs: HOUR_MS, signal});
+    // -f: an artefact may be a link, which zstd would pass over.
+    await exec(['zstd', '-q', '-f', '-3', artefactPath(image, 'usr'), '-o', packed], {
+      timeoutMs: HOUR_MS,
+      signal,
+    });
     const target = join(folder, 'slot');
     const started = performance.now();
     const line = `zstd -dcq ${packed} | dd of=${target} bs=1M conv=fsync status=none; times`;

@@ -66,5 +66,5 @@ test('the whole process stays small', async t => {
   const machine = await lab.machine('memory');
   const result = await stageInProcess(requestOf(lab, machine, lab.second, lab.first, [server.url]));
   t.log(`${result?.maxRssMegabytes.toFixed(0)} MB at most`);
-  t.true((result?.maxRssMegabytes ?? Number.NaN) < 200);
+  t.true((result?.maxRssMegabytes ?? Number.NaN) < 150);
 });

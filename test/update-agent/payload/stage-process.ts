@@ -1,4 +1,5 @@
 /** Stages in a process of its own, so that it can be killed and its memory measured: argv[2] is the request as JSON. */
+import {readFileSync} from 'node:fs';
 import {createHttpFetch} from '../../../services/update-agent/payload/http-fetch.ts';
 import {stagePayload} from '../../../services/update-agent/payload/stage-payload.ts';
 import type {StageRequest} from '../../../services/common/payload/ports.ts';
@@ -12,5 +13,6 @@ const result = await stagePayload({
   onProgress: ({phase, doneBytes}) => process.stderr.write(`${phase} ${doneBytes}\n`),
 });
 http.close();
-const {maxRSS} = process.resourceUsage();
-process.stdout.write(JSON.stringify({...result, maxRssMegabytes: maxRSS / 1000}));
+// Not maxRSS, which begins with what the process that started this one had in memory.
+const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'));
+process.stdout.write(JSON.stringify({...result, maxRssMegabytes: (Number(peak?.[1]) * 1024) / 1e6}));
