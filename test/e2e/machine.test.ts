@@ -114,9 +114,9 @@ test('a machine boots under Secure Boot, runs a container, keeps it over a resta
     entry => !entry.isDirectory(),
   );
   t.deepEqual(
-    left.map(entry => entry.name),
-    ['.store.json'],
-    'only the name of the fleet stays',
+    left.map(entry => entry.name).sort(),
+    ['.store.json', `${(inspected as {uuid: string}).uuid}.json`],
+    'only the name of the fleet stays, and the note by which the reboot lock knows that the machine is gone',
   );
 });
 
