@@ -10,6 +10,8 @@ export interface Suite {
   readonly timeout: string;
   /** Needs the built image. */
   readonly needsImage: boolean;
+  /** Runs only when it is named. */
+  readonly onlyByName?: boolean;
 }
 
 export const suites: readonly Suite[] = [
@@ -26,5 +28,19 @@ export const suites: readonly Suite[] = [
   // real dockerd and etcd in namespaces: some memory, and the whole machine
   {name: 'clusters', files: ['test/cluster/**'], concurrency: 1, timeout: '10m', needsImage: false},
   {name: 'slow', files: ['test/slow/**'], concurrency: 1, timeout: '20m', needsImage: true},
-  {name: 'machines', files: ['test/e2e/**'], concurrency: 1, timeout: '20m', needsImage: true},
+  {
+    name: 'machines',
+    files: ['test/e2e/{boot,machine}.test.ts'],
+    concurrency: 1,
+    timeout: '20m',
+    needsImage: true,
+  },
+  {
+    name: 'updates',
+    files: ['test/e2e/update.test.ts'],
+    concurrency: 1,
+    timeout: '20m',
+    needsImage: true,
+    onlyByName: true,
+  },
 ];

@@ -21,14 +21,15 @@ async function main(): Promise<number> {
     );
     return 2;
   }
-  const chosen = (name: string) => wanted.length === 0 || wanted.includes(name);
+  const chosen = (name: string, onlyByName = false) =>
+    (wanted.length === 0 && !onlyByName) || wanted.includes(name);
   const total = {passed: 0, failed: 0, skipped: 0};
 
   if (chosen('check')) {
     const failed = await runChecks(signal);
     total.failed += failed.length;
   }
-  const run = suites.filter(({name}) => chosen(name));
+  const run = suites.filter(({name, onlyByName}) => chosen(name, onlyByName));
   // First, since it also brings what quick tests compare with (Ignition's own validator).
   const image = !run.some(({needsImage}) => needsImage) || (await prepareImage(signal));
   if (!image) total.failed += 1;
