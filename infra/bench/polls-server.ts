@@ -11,6 +11,7 @@ import {keyOf} from '../../services/update-server/keys.ts';
 import {updateServer} from '../../services/update-server/plugin.ts';
 import {mergeReport} from '../../services/update-server/report.ts';
 import {UpdateService} from '../../services/update-server/service.ts';
+import {reportOf} from './polls-report.ts';
 
 const machines = Number(process.argv[2] ?? 100_000);
 const folder = await mkdtemp(join(tmpdir(), 'hawser-polls-'));
@@ -60,22 +61,7 @@ for (let from = 0; from < machines; from += 100) {
     Array.from({length: Math.min(100, machines - from)}, (_, index) => {
       const number = from + index;
       const uuid = uuidOf(number);
-      const {record} = mergeReport(
-        undefined,
-        {uuid, name: `m${number}`},
-        {
-          name: `m${number}`,
-          version: number % 2 === 0 ? '1.0.0' : '2.0.0',
-          rootHash: 'ab'.repeat(32),
-          slot: 'a',
-          bootId: 'boot',
-          phase: 'idle',
-          labels: {role: 'web', zone: `z${number % 3}`},
-          failed: [],
-          events: [],
-        },
-        now,
-      );
+      const {record} = mergeReport(undefined, {uuid, name: `m${number}`}, reportOf(number), now);
       return {key: keyOf('machines', uuid), value: JSON.stringify(record)};
     }),
   );

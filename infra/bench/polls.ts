@@ -6,27 +6,14 @@ import {once} from 'node:events';
 import {Agent, request} from 'node:http';
 import {fork} from 'node:child_process';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {reportOf} from './polls-report.ts';
 
 const machines = Number(process.argv[2] ?? 100_000);
 const seconds = Number(process.argv[3] ?? 15);
 const CONNECTIONS = 32;
 
-function body(number: number): string {
-  return JSON.stringify({
-    name: `m${number}`,
-    version: number % 2 === 0 ? '1.0.0' : '2.0.0',
-    rootHash: 'ab'.repeat(32),
-    slot: 'a',
-    bootId: 'boot',
-    phase: 'idle',
-    labels: {role: 'web', zone: `z${number % 3}`},
-    failed: [],
-    events: [],
-  });
-}
-
 function poll(port: number, agent: Agent, number: number): Promise<number> {
-  const text = body(number);
+  const text = JSON.stringify(reportOf(number));
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {

@@ -47,11 +47,7 @@ export const fetchingRow: Row<'fetching'> = {
   'metadata-rejected': {
     to: ['fetching'],
     run: (state, {detail}) =>
-      go(
-        state,
-        {do: 'note', event: 'metadata-rejected', version: state.version, detail},
-        {do: 'rest', wake: 'poll', waitsFor: `metadata that can be trusted: ${detail}`},
-      ),
+      noteAndRest(state, 'metadata-rejected', detail, `metadata that can be trusted: ${detail}`),
   },
 
   'slot-written': {
@@ -77,12 +73,7 @@ export const fetchingRow: Row<'fetching'> = {
   },
   'stage-failed': {
     to: ['fetching'],
-    run: (state, {detail}) =>
-      go(
-        state,
-        {do: 'note', event: 'stage-failed', version: state.version, detail},
-        {do: 'rest', wake: 'poll', waitsFor: detail},
-      ),
+    run: (state, {detail}) => noteAndRest(state, 'stage-failed', detail, detail),
   },
 
   'uki-placed': {
@@ -104,23 +95,23 @@ export const fetchingRow: Row<'fetching'> = {
   },
   'esp-full': {
     to: ['fetching'],
-    run: (state, {detail}) =>
-      go(
-        state,
-        {do: 'note', event: 'esp-full', version: state.version, detail},
-        {do: 'rest', wake: 'poll', waitsFor: `room in the ESP: ${detail}`},
-      ),
+    run: (state, {detail}) => noteAndRest(state, 'esp-full', detail, `room in the ESP: ${detail}`),
   },
   'place-failed': {
     to: ['fetching'],
-    run: (state, {detail}) =>
-      go(
-        state,
-        {do: 'note', event: 'stage-failed', version: state.version, detail},
-        {do: 'rest', wake: 'poll', waitsFor: detail},
-      ),
+    run: (state, {detail}) => noteAndRest(state, 'stage-failed', detail, detail),
   },
 };
+
+/** Tells what went wrong, and looks again at the next poll. */
+function noteAndRest(
+  state: StateOf<'fetching'>,
+  event: 'metadata-rejected' | 'stage-failed' | 'esp-full',
+  detail: string,
+  waitsFor: string,
+): Step {
+  return go(state, {do: 'note', event, version: state.version, detail}, {do: 'rest', wake: 'poll', waitsFor});
+}
 
 function fetch(version: string, before?: StateOf<'fetching'>): Step {
   const same = before?.version === version;

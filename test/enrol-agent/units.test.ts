@@ -1,9 +1,10 @@
 import {cp, mkdir, readdir, readFile, symlink, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {exec, ExecError} from '../../services/common/exec.ts';
+import {exec} from '../../services/common/exec.ts';
 import {DOCKER_OPTIONS, layoutUnder} from '../../services/enrol-agent/layout.ts';
 import {tempFolder} from '../provisioner/enrolment/support.ts';
+import {haveSystemd} from '../support/systemd.ts';
 
 const UNITS = new URL('../../services/enrol-agent/systemd/', import.meta.url).pathname;
 
@@ -53,18 +54,6 @@ async function verify(t: ExecutionContext, change: (name: string, text: string) 
   ];
   const {stderr} = await exec(argv, {timeoutMs: 30_000, okCodes: [0, 1]});
   return stderr;
-}
-
-async function haveSystemd(t: ExecutionContext): Promise<boolean> {
-  try {
-    await exec(['systemd-analyze', '--version'], {timeoutMs: 10_000});
-    return true;
-  } catch (error) {
-    if (!(error instanceof ExecError) || error.code !== 'not-found') throw error;
-    t.log('SKIPPED: systemd-analyze is not installed');
-    t.pass();
-    return false;
-  }
 }
 
 test("the units load beside Debian's Docker, without a complaint and without an ordering cycle", async t => {

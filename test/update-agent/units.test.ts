@@ -3,7 +3,8 @@ import {tmpdir} from 'node:os';
 import {dirname, join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
 import {parse} from 'yaml';
-import {exec, ExecError} from '../../services/common/exec.ts';
+import {exec} from '../../services/common/exec.ts';
+import {haveSystemd} from '../support/systemd.ts';
 
 const units = new URL('../../services/update-agent/systemd/', import.meta.url).pathname;
 const image = new URL('../../image-build/', import.meta.url).pathname;
@@ -78,18 +79,6 @@ async function verify(t: ExecutionContext, change: (name: string, text: string) 
     'hawser-update.service',
   ];
   return (await exec(argv, {timeoutMs: 30_000, okCodes: [0, 1]})).stderr;
-}
-
-async function haveSystemd(t: ExecutionContext): Promise<boolean> {
-  try {
-    await exec(['systemd-analyze', '--version'], {timeoutMs: 10_000});
-    return true;
-  } catch (error) {
-    if (!(error instanceof ExecError) || error.code !== 'not-found') throw error;
-    t.log('SKIPPED: systemd-analyze is not installed');
-    t.pass();
-    return false;
-  }
 }
 
 test('the units load beside the others, without a complaint and without an ordering cycle', async t => {
