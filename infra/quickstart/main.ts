@@ -1,45 +1,15 @@
 /**
- * `npm run quickstart`: builds the image (or takes it from the cache), makes machines, runs a web container on
- * each, fetches from it, and says what it did and how long each step took. With `--rolling` the machines get the first
- * of two releases, become a cluster behind one address, and move to the second under load, one at a time.
+ * `npm run quickstart`: builds two releases (or takes them from the cache), makes machines of the first, runs a web
+ * container on each, makes them a cluster behind one address, and moves them to the second under load, one at a time.
+ * It says what it did and how long each step took.
  */
 import {cpus} from 'node:os';
-import {join} from 'node:path';
 import {writeFileAtomic} from '../../services/common/fs-atomic.ts';
 import {describeError} from '../../services/common/errors.ts';
-import {resolvePaths} from '../../services/common/paths.ts';
-import {createProgress, type Progress} from '../../services/common/progress.ts';
-import {ensureImage} from './image.ts';
-import {
-  createMachines,
-  fetchFromNeighbour,
-  machineNames,
-  removeMachines,
-  startWeb,
-  type QuickMachine,
-} from './machines.ts';
-import {stopBalancer} from './balancer.ts';
-import {startFleetServer, type FleetServer} from './fleet-server.ts';
-import {standBehindOneAddress} from './one-address.ts';
+import {createProgress} from '../../services/common/progress.ts';
+import {ADDRESS_PORT, demonstrate, timed, type Outcome} from './demonstration.ts';
+import {machineNames, removeMachines} from './machines.ts';
 import {parseOptions, usage, type QuickstartOptions} from './options.ts';
-import {buildReleases, publishReleases, type DemoImage} from './releases.ts';
-import {groupName, prepareGroup, rollFleet} from './rolling.ts';
-import {renderRollingUpdate, shortcomings, type RollingUpdate} from './rolling-report.ts';
-
-interface StepTime {
-  readonly step: string;
-  readonly seconds: number;
-}
-
-interface Outcome {
-  readonly steps: StepTime[];
-  machines: QuickMachine[];
-  image: {folder: string; locked: boolean} | undefined;
-  rollingUpdate: RollingUpdate | undefined;
-}
-
-const ADDRESS_PORT = 8088;
-const ROLLING_SECONDS = 3600;
 
 async function main(): Promise<number> {
   let options: QuickstartOptions;
@@ -58,10 +28,16 @@ async function main(): Promise<number> {
     () => performance.now(),
   );
   const started = Number(process.env['HAWSER_QUICKSTART_STARTED'] ?? Math.floor(Date.now() / 1000)) * 1000;
-  const outcome: Outcome = {steps: [], machines: [], image: undefined, rollingUpdate: undefined};
+  const outcome: Outcome = {
+    steps: [],
+    machines: [],
+    image: undefined,
+    rollingUpdate: undefined,
+    badReleases: undefined,
+  };
   let code = 0;
   try {
-    await run(options, outcome, progress, interrupt.signal);
+    await demonstrate({options, outcome, progress, signal: interrupt.signal});
   } catch (error) {
     code = interrupt.signal.aborted ? 130 : 1;
     progress.note(`quickstart: ${describeError(error)}`);
@@ -72,7 +48,7 @@ async function main(): Promise<number> {
       );
   } finally {
     if (options.once)
-      await timed(outcome, progress, 'remove the machines', () =>
+      await timed({outcome, progress}, 'remove the machines', () =>
         removeMachines(machineNames(options.machines)),
       );
   }
@@ -80,102 +56,6 @@ async function main(): Promise<number> {
   if (options.report !== undefined) await writeReport(options.report, outcome, seconds, code === 0);
   if (code === 0) for (const line of summary(options, outcome, seconds)) progress.note(line);
   return code;
-}
-
-async function run(
-  options: QuickstartOptions,
-  outcome: Outcome,
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
-  const step = <Result>(title: string, work: () => Promise<Result>) => timed(outcome, progress, title, work);
-  const plain = async (image: string, updates: {server: string; group: string} | undefined) => {
-    outcome.machines = await step(`create ${options.machines} machines`, () =>
-      createMachines(options.machines, {image, updates}, progress, signal),
-    );
-    await step('run a web container on each', async () => {
-      for (const machine of outcome.machines) await startWeb(machine);
-    });
-    await step('fetch from each', async () => {
-      for (const machine of outcome.machines)
-        await fetchFromNeighbour(machine, outcome.machines, progress, signal);
-    });
-  };
-  if (!options.rolling) {
-    outcome.image = await step('image', () => ensureImage(progress, signal));
-    await plain(outcome.image.folder, undefined);
-    return;
-  }
-  const {first, second} = await step('images of two releases', () => buildReleases(progress, signal));
-  outcome.image = first;
-  const releases = await step('publish both', () => publishReleases([first, second], progress, signal));
-  const fullImageBytes = releases.find(({version}) => version === second.version)?.fullBytes ?? 0;
-  const server = await step('update server', async () => {
-    const started = await startFleetServer(progress, signal);
-    await prepareGroup(signal);
-    return started;
-  });
-  try {
-    await plain(first.folder, {server: server.url, group: groupName});
-    await roll(options, outcome, {first, second, fullImageBytes, server}, progress, signal);
-  } finally {
-    await server.stop();
-  }
-}
-
-async function roll(
-  options: QuickstartOptions,
-  outcome: Outcome,
-  given: {first: DemoImage; second: DemoImage; fullImageBytes: number; server: FleetServer},
-  progress: Progress,
-  signal: AbortSignal,
-): Promise<void> {
-  const {first, second, fullImageBytes} = given;
-  const folder = balancerFolder();
-  try {
-    const {balancer} = await timed(outcome, progress, 'one cluster behind one address', () =>
-      standBehindOneAddress(outcome.machines, folder, ADDRESS_PORT, progress, signal),
-    );
-    const update = await timed(outcome, progress, 'rolling update under load', () =>
-      rollFleet(
-        {
-          url: balancer.url,
-          machines: outcome.machines.map(({name}) => name),
-          from: first.version,
-          to: second.version,
-          fullImageBytes,
-          limitSeconds: ROLLING_SECONDS,
-        },
-        progress,
-        signal,
-      ),
-    );
-    outcome.rollingUpdate = update;
-    for (const line of renderRollingUpdate(update)) progress.note(`  ${line}`);
-    const short = shortcomings(update, outcome.machines.length);
-    if (short.length > 0) throw new Error(short.join('; '));
-  } finally {
-    if (options.once) await stopBalancer(folder);
-  }
-}
-
-function balancerFolder(): string {
-  return join(resolvePaths(process.env).cache, 'quickstart', 'balancer');
-}
-
-async function timed<Result>(
-  outcome: Outcome,
-  progress: Progress,
-  title: string,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  progress.note(`== ${title}`);
-  const started = performance.now();
-  try {
-    return await work();
-  } finally {
-    outcome.steps.push({step: title, seconds: Math.round(performance.now() - started) / 1000});
-  }
 }
 
 async function writeReport(
@@ -191,11 +71,13 @@ async function writeReport(
 function summary(options: QuickstartOptions, outcome: Outcome, seconds: number): string[] {
   const name = outcome.machines[0]?.name ?? 'quick-1';
   const width = Math.max(...outcome.steps.map(({step}) => step.length));
+  const row = (step: string, took: number) => `${step.padEnd(width)}  ${took.toFixed(1).padStart(7)} s`;
   const lines = [
     '',
-    ...outcome.steps.map(({step, seconds}) => `${step.padEnd(width)}  ${seconds.toFixed(1).padStart(7)} s`),
+    ...outcome.steps.map(({step, seconds: took}) => row(step, took)),
+    row('in all', seconds),
+    '',
   ];
-  lines.push(`${'in all'.padEnd(width)}  ${seconds.toFixed(1).padStart(7)} s`, '');
   if (options.once) return [...lines, 'Everything was removed again.'];
   return [
     ...lines,
@@ -203,7 +85,7 @@ function summary(options: QuickstartOptions, outcome: Outcome, seconds: number):
     '  npx hawser machine ls',
     `  eval "$(npx hawser machine env ${name})" && docker ps`,
     `  npx hawser machine ssh ${name}`,
-    ...(outcome.rollingUpdate === undefined
+    ...(options.demonstration === 'machines'
       ? []
       : [
           `  curl http://127.0.0.1:${ADDRESS_PORT}/            # the address before all machines`,

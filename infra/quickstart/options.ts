@@ -1,20 +1,26 @@
 /** The options of the quickstart. */
 import {parseArgs} from 'node:util';
 
+/**
+ * `machines`: they run containers, and that is all. `update`: they also become a cluster behind one address and move to
+ * a second release under load. `bad-release`: releases that are no good take that one's place.
+ */
+export type Demonstration = 'machines' | 'update' | 'bad-release';
+
 export interface QuickstartOptions {
   readonly machines: number;
   /** Remove everything at the end. */
   readonly once: boolean;
-  /** Also makes a cluster of the machines and moves them to a second release under load. */
-  readonly rolling: boolean;
+  readonly demonstration: Demonstration;
   /** Where the measurements go, as JSON. */
   readonly report: string | undefined;
 }
 
 /** A cluster of fewer cannot lose one and go on. */
-const LEAST_FOR_ROLLING = 3;
+const LEAST_FOR_UPDATE = 3;
 
-export const usage = 'usage: npm run quickstart -- [--machines N] [--once] [--rolling] [--report FILE]';
+export const usage =
+  'usage: npm run quickstart -- [--machines N] [--once] [--no-update | --bad-release] [--report FILE]';
 
 /** Throws an Error whose message is fit to print. */
 export function parseOptions(argv: readonly string[]): QuickstartOptions {
@@ -23,7 +29,8 @@ export function parseOptions(argv: readonly string[]): QuickstartOptions {
     options: {
       machines: {type: 'string', default: '3'},
       once: {type: 'boolean', default: false},
-      rolling: {type: 'boolean', default: false},
+      'no-update': {type: 'boolean', default: false},
+      'bad-release': {type: 'boolean', default: false},
       report: {type: 'string'},
     },
   });
@@ -31,8 +38,19 @@ export function parseOptions(argv: readonly string[]): QuickstartOptions {
   if (!Number.isInteger(machines) || machines < 1 || machines > 20) {
     throw new Error(`--machines ${values.machines}: give a number from 1 to 20`);
   }
-  if (values.rolling && machines < LEAST_FOR_ROLLING) {
-    throw new Error(`--rolling needs ${LEAST_FOR_ROLLING} machines, so that two remain: give --machines 3`);
+  if (values['no-update'] && values['bad-release']) {
+    throw new Error('--no-update and --bad-release exclude each other: give one of them');
   }
-  return {machines, once: values.once, rolling: values.rolling, report: values.report};
+  if (values['bad-release'] && machines < LEAST_FOR_UPDATE) {
+    throw new Error(
+      `--bad-release needs ${LEAST_FOR_UPDATE} machines, so that two remain: give --machines 3`,
+    );
+  }
+  const wanted = values['bad-release'] ? 'bad-release' : values['no-update'] ? 'machines' : 'update';
+  return {
+    machines,
+    once: values.once,
+    demonstration: machines < LEAST_FOR_UPDATE ? 'machines' : wanted,
+    report: values.report,
+  };
 }

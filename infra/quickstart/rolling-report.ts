@@ -40,10 +40,7 @@ export function rollingUpdate(given: {
   readonly since: string;
 }): RollingUpdate {
   const {from, to, load, fullImageBytes, since} = given;
-  const machines = given.machines.map(machine => ({
-    ...machine,
-    events: machine.events.filter(({at}) => Date.parse(at) >= Date.parse(since)),
-  }));
+  const machines = given.machines.map(machine => ({...machine, events: eventsSince(machine, since)}));
   const updated = machines.filter(({version}) => version === to);
   return {
     from,
@@ -55,8 +52,12 @@ export function rollingUpdate(given: {
     fullImageBytes,
     secondsPerMachine: Object.fromEntries(updated.map(({name, events}) => [name, secondsOf(events)])),
     load,
-    timeline: timelineOf(machines),
+    timeline: timelineOf(machines, since),
   };
+}
+
+function eventsSince({events}: {events: readonly MachineEvent[]}, since: string): MachineEvent[] {
+  return events.filter(({at}) => Date.parse(at) >= Date.parse(since));
 }
 
 /** From the first to the last event of the update: fetch, drain, reboot, proof and return. */
@@ -65,10 +66,13 @@ function secondsOf(events: readonly MachineEvent[]): number {
   return times.length === 0 ? 0 : Math.round((Math.max(...times) - Math.min(...times)) / 100) / 10;
 }
 
-/** Who did what when, in the order of time; of one machine, in the order of its own count. */
-function timelineOf(machines: readonly UpdatedMachine[]): TimelineEntry[] {
+/** Who did what since then, in the order of time; of one machine, in the order of its own count. */
+export function timelineOf(
+  machines: readonly {readonly name: string; readonly events: readonly MachineEvent[]}[],
+  since: string,
+): TimelineEntry[] {
   return machines
-    .flatMap(({name, events}) => events.map(event => ({name, event})))
+    .flatMap(({name, events}) => eventsSince({events}, since).map(event => ({name, event})))
     .toSorted(
       (a, b) =>
         Date.parse(a.event.at) - Date.parse(b.event.at) ||
@@ -82,17 +86,20 @@ function timelineOf(machines: readonly UpdatedMachine[]): TimelineEntry[] {
     }));
 }
 
-/**
- * Why the demonstration has not shown what it is meant to; empty when it has. A load that did not run at its rate
- * throughout, or never had a slow answer, proves nothing by having no failures.
- */
+/** Why the demonstration has not shown what it is meant to; empty when it has. */
 export function shortcomings(update: RollingUpdate, machines: number): string[] {
-  const {load} = update;
   return [
-    ...(update.requestsFailed === 0 ? [] : [`${update.requestsFailed} requests failed`]),
     ...(update.machinesUpdated === machines
       ? []
       : [`${update.machinesUpdated} of ${machines} machines run ${update.to}`]),
+    ...loadShortcomings(update.load),
+  ];
+}
+
+/** A load that did not run at its rate throughout, or never had a slow answer, proves nothing by having no failures. */
+export function loadShortcomings(load: LoadReport): string[] {
+  return [
+    ...(load.failed === 0 ? [] : [`${load.failed} requests failed`]),
     ...(load.sent / Math.max(1, load.seconds) >= 20 ? [] : ['fewer than 20 requests a second were sent']),
     ...(load.onNewConnections > 0 && load.onKeptConnections > 0
       ? []
@@ -113,9 +120,13 @@ export function renderRollingUpdate(update: RollingUpdate): string[] {
         `${update.secondsPerMachine[name] ?? '-'} s`,
     ),
     ...update.timeline.map(({at, machine, what}) => `${at}  ${machine}  ${what}`),
-    ...update.load.failures.slice(0, 10).map(failure => {
-      const {at, kind, path, connection, detail} = failure;
-      return `failed after ${(at / 1000).toFixed(1)} s: ${kind} ${path} on a ${connection} connection: ${detail}`;
-    }),
+    ...renderFailures(update.load),
   ];
+}
+
+export function renderFailures(load: LoadReport): string[] {
+  return load.failures.slice(0, 10).map(failure => {
+    const {at, kind, path, connection, detail} = failure;
+    return `failed after ${(at / 1000).toFixed(1)} s: ${kind} ${path} on a ${connection} connection: ${detail}`;
+  });
 }
