@@ -4,6 +4,7 @@ import {hostname} from 'node:os';
 import {dirname, join} from 'node:path';
 import {parseArgs} from 'node:util';
 import {systemClock} from '../common/clock.ts';
+import {serverStableName} from '../common/contracts/server.ts';
 import {agentFiles, type AgentConfig} from '../common/contracts/agent.ts';
 import {describeError} from '../common/errors.ts';
 import {takeLock} from '../common/process-lock.ts';
@@ -62,8 +63,10 @@ async function build(signal: AbortSignal, log: (line: string) => void): Promise<
     await readPem(tls.certificate),
     await readPem(tls.ca),
   ];
-  const http = machineHttp({key, certificate, ca});
-  const [atServer, elsewhere] = [createHttpFetch({key, cert: certificate, ca}), createHttpFetch()];
+  const serverName = config.serverName ?? serverStableName;
+  const http = machineHttp({key, certificate, ca, serverName});
+  const atServer = createHttpFetch({key, cert: certificate, ca, servername: serverName});
+  const elsewhere = createHttpFetch();
   const close = () => {
     http.close();
     atServer.close();

@@ -74,7 +74,8 @@ class Run {
     let event: AgentEvent = this.#options.first ?? {kind: 'wake'};
     for (let taken = 0; taken < maxSteps; taken += 1) {
       const {next, commands} = step(this.#state, event, this.#policy());
-      this.#ports.log(`${this.#state.phase}: ${event.kind} -> ${next.phase}`);
+      const why = 'detail' in event && event.detail !== undefined ? ` (${event.detail})` : '';
+      this.#ports.log(`${this.#state.phase}: ${event.kind}${why} -> ${next.phase}`);
       this.#state = next;
       const last = await this.#carryOut(commands);
       if (last === undefined) throw new UpdateAgentError('too-many-steps', `${event.kind} led to nothing`);

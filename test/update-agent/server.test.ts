@@ -3,6 +3,7 @@ import {createServer, type Server} from 'node:https';
 import type {AddressInfo} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import test, {type ExecutionContext} from 'ava';
+import {serverStableName} from '../../services/common/contracts/server.ts';
 import {machineHttp} from '../../services/update-agent/adapters/http.ts';
 import {httpServer} from '../../services/update-agent/adapters/server.ts';
 import {checkRequest} from '../../services/update-agent/request.ts';
@@ -36,7 +37,8 @@ async function leaf(
   use: 'server' | 'client',
 ) {
   const {key, publicKey} = await createLeafKey();
-  const names = use === 'server' ? {names: {dns: ['localhost'], ip: ['127.0.0.1']}} : {};
+  // As our servers' certificates: no word of the address that is dialled.
+  const names = use === 'server' ? {names: {dns: [serverStableName], ip: []}} : {};
   return {
     key,
     certificate: await signLeaf(signer, {commonName, publicKey, use: [use], ...validity, ...names}),
@@ -74,7 +76,12 @@ async function bench(t: ExecutionContext) {
   );
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
   const {port} = server.address() as AddressInfo;
-  const http = machineHttp({key: machine.key, certificate: machine.certificate, ca: ca.certificate});
+  const http = machineHttp({
+    key: machine.key,
+    certificate: machine.certificate,
+    ca: ca.certificate,
+    serverName: serverStableName,
+  });
   t.teardown(() => {
     http.close();
     server.close();
@@ -125,10 +132,25 @@ test('a check that is refused, broken, or not answered', async t => {
 test('a server of another CA is nobody', async t => {
   const {port, machine} = await bench(t);
   const other = await createCa('another fleet', validity);
-  const http = machineHttp({key: machine.key, certificate: machine.certificate, ca: other.certificate});
+  const http = machineHttp({
+    key: machine.key,
+    certificate: machine.certificate,
+    ca: other.certificate,
+    serverName: serverStableName,
+  });
   t.teardown(() => http.close());
   const {event} = await httpServer(`https://localhost:${port}/`, http).check(request);
   t.is(event.kind, 'server-unreachable');
+});
+
+test('a server of our CA with another name is not the one meant', async t => {
+  const {port, machine, ca} = await bench(t);
+  const {key, certificate} = machine;
+  const http = machineHttp({key, certificate, ca: ca.certificate, serverName: 'other.example'});
+  t.teardown(() => http.close());
+  const {event} = await httpServer(`https://localhost:${port}/`, http).check(request);
+  t.is(event.kind, 'server-unreachable');
+  t.regex('detail' in event ? event.detail : '', /ERR_TLS_CERT_ALTNAME_INVALID/);
 });
 
 test('the lock: granted, refused and at fault are told apart; nothing but 200 is a grant', async t => {

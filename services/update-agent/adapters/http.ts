@@ -7,6 +7,8 @@ export interface MachineTls {
   readonly key: string;
   readonly certificate: string;
   readonly ca: string;
+  /** Looked for in the server's certificate, whatever address was dialled. */
+  readonly serverName: string;
 }
 
 export interface HttpAnswer {
@@ -27,7 +29,14 @@ export interface MachineHttp {
 
 export function machineHttp(tls: MachineTls): MachineHttp {
   // Kept alive for the length of a run: a handshake costs more than the request.
-  const agent = new Agent({keepAlive: true, key: tls.key, cert: tls.certificate, ca: tls.ca, maxSockets: 8});
+  const agent = new Agent({
+    keepAlive: true,
+    key: tls.key,
+    cert: tls.certificate,
+    ca: tls.ca,
+    servername: tls.serverName,
+    maxSockets: 8,
+  });
   return {
     post: (url, body) => {
       const json = JSON.stringify(body);

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {serverStableName} from '../../../services/common/contracts/server.ts';
 import {
   createCa,
   createLeafKey,
@@ -170,7 +171,7 @@ async function makeCertificates() {
         commonName: 'server',
         publicKey: server.publicKey,
         use: ['server'],
-        names: {dns: [], ip: [address]},
+        names: {dns: [serverStableName], ip: []},
         ...validity,
       }),
     },
