@@ -13,7 +13,9 @@ export interface HttpFetch {
 const SILENCE_MS = 30_000;
 
 /** `tls`: CA, key and certificate of this machine, where the repository asks for them. */
-export function createHttpFetch(tls: Pick<AgentOptions, 'ca' | 'key' | 'cert' | 'servername'> = {}): HttpFetch {
+export function createHttpFetch(
+  tls: Pick<AgentOptions, 'ca' | 'key' | 'cert' | 'servername'> = {},
+): HttpFetch {
   const options = {keepAlive: true, maxSockets: 2};
   const http = new HttpAgent(options);
   const https = new HttpsAgent({...options, ...tls});
