@@ -2,12 +2,16 @@
 import type {ProgressStep} from '../services/common/progress.ts';
 import {lastConsoleLine} from './console.ts';
 import {ensureClientCertificate} from './docker/certificate.ts';
+import {writeDockerContext} from './docker/context.ts';
 import {ping} from './docker/api.ts';
 import type {Driver, DriverMachine, Endpoint} from './driver.ts';
 import {enrolOverSsh} from './enrol.ts';
 import {MachineError} from './errors.ts';
-import type {Access, AccessSteps} from './machine.ts';
+import {driverContext, viewOf} from './machine.ts';
+import type {Access, AccessSteps, MachineDeps} from './machine.ts';
+import {observeMachine} from './observation.ts';
 import type {MachineRecord} from './store/record.ts';
+import type {StoredMachine} from './store/store.ts';
 import type {SshTarget} from './ssh/connection.ts';
 import {attempt, waitForLogin} from './ssh/wait.ts';
 import type {Patience} from './ssh/wait.ts';
@@ -33,6 +37,17 @@ export function sshTarget(driver: Driver, record: MachineRecord, machine: Driver
   };
 }
 
+/** For a machine that was made before. */
+export async function accessOf(
+  deps: MachineDeps,
+  driver: Driver,
+  stored: StoredMachine,
+  seconds: number,
+): Promise<Access> {
+  const {machine} = await observeMachine(driver, viewOf(stored), await driverContext(deps));
+  return {deps, driver, record: stored.record, machine, seconds};
+}
+
 async function reachBySsh(access: Access, proven: boolean): Promise<void> {
   await waitForLogin(sshTarget(access.driver, access.record, access.machine), proven, patienceOf(access));
 }
@@ -40,12 +55,20 @@ async function reachBySsh(access: Access, proven: boolean): Promise<void> {
 async function enrol(access: Access): Promise<void> {
   const {deps, driver, record, machine} = access;
   const {ssh, docker, privateAddress} = endpointOf(driver, machine);
-  const names = new Set([record.name, 'localhost', '127.0.0.1', ssh.host, docker.host]);
+  const names = new Set([
+    record.name,
+    'localhost',
+    '127.0.0.1',
+    ssh.host,
+    docker.host,
+    ...(record.certificateNames ?? []),
+  ]);
   if (privateAddress !== undefined) names.add(privateAddress);
   await enrolOverSsh({
     target: sshTarget(driver, record, machine),
     enrolment: await deps.runtime.enrolment(),
     extraNames: [...names],
+    ...(access.hostKey === undefined ? {} : {hostKey: access.hostKey}),
     patience: patienceOf(access),
   });
 }
@@ -74,6 +97,15 @@ async function reachDocker(access: Access): Promise<void> {
       });
     },
   );
+  const {host, port} = target.address;
+  const {name, uuid} = record;
+  // Its address or the client's certificate may be new.
+  await writeDockerContext(deps.runtime.env, {
+    name,
+    uuid,
+    url: `tcp://${host}:${port}`,
+    folder: machine.folder,
+  });
 }
 
 export const accessSteps: AccessSteps = {ssh: reachBySsh, enrol, docker: reachDocker};
@@ -85,14 +117,14 @@ function patienceOf(access: Access): Patience {
     signal: deps.signal,
     seconds: access.seconds,
     stillWorthIt: async () => {
-      const state = await driver.observe(machine);
+      const {state, detail} = await observeMachine(driver, machine, await driverContext(deps));
       if (state !== 'Stopped' && state !== 'None' && state !== 'Error') return;
       const log = driver.consoleLog?.(machine);
       const said = log === undefined ? '' : await lastConsoleLine(log);
       throw new MachineError('not-running', `machine "${machine.name}" stopped while it was awaited`, {
         remedy:
           said === ''
-            ? `see hawser machine inspect ${machine.name}`
+            ? (detail ?? `see hawser machine inspect ${machine.name}`)
             : `its console (${log}) ends with: ${said}`,
       });
     },

@@ -1,7 +1,8 @@
 /** Machines by their UUIDs, as everything outside of this store knows them. */
 import type {MachineState} from './driver.ts';
 import {MachineError} from './errors.ts';
-import {driverOf, viewOf, type MachineDeps} from './machine.ts';
+import type {MachineDeps} from './machine.ts';
+import {observeStored} from './observation.ts';
 import type {StoredMachine} from './store/store.ts';
 
 /** `removed`: it was in this store and its driver destroyed it. `unknown`: this store cannot tell. */
@@ -13,7 +14,7 @@ export type Sighting =
 export async function sightMachine(deps: MachineDeps, uuid: string): Promise<Sighting> {
   const stored = await findByUuid(deps, uuid);
   if (stored !== undefined) {
-    const state = await driverOf(deps.registry, stored).observe(viewOf(stored));
+    const {state} = await observeStored(deps, stored);
     return {kind: 'here', name: stored.record.name, state};
   }
   return (await deps.store.wasRemoved(uuid)) ? {kind: 'removed'} : {kind: 'unknown'};

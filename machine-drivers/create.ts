@@ -6,12 +6,13 @@ import {readFile} from 'node:fs/promises';
 import {withStep} from '../services/common/progress.ts';
 import type {Progress, ProgressStep} from '../services/common/progress.ts';
 import {followConsole} from './access.ts';
-import type {Driver, DriverHost, Resources, Step} from './driver.ts';
+import type {Driver, DriverHost, Resources} from './driver.ts';
 import {MachineError, stopIfInterrupted} from './errors.ts';
-import {createHost, eraseMachine, toDriverMachine} from './machine.ts';
+import {driverContext, createHost, eraseMachine, toDriverMachine} from './machine.ts';
 import type {Access, MachineDeps} from './machine.ts';
 import {checkMachineName} from './names.ts';
 import {machineUser, type FirstBootFile} from './ports.ts';
+import {creationPlan, stepsOfAccess} from './plan.ts';
 import {findDriver} from './registry.ts';
 import {ensureKey} from './ssh/key.ts';
 import {READY} from './store/ledger.ts';
@@ -27,24 +28,13 @@ export interface CreateWish {
   readonly config?: string;
   /** Further files of the first boot. */
   readonly files?: readonly FirstBootFile[];
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly certificateNames?: readonly string[];
   readonly settings: unknown;
   /** Seconds for each of: SSH, enrolment, Docker. */
   readonly seconds: number;
   /** What to do with a new machine whose creation fails; when absent: destroy before it ran, keep after. */
   readonly onFailure?: 'keep' | 'destroy';
-}
-
-/** Steps before the driver's and after it. `driver` stands for the whole of the driver's plan. */
-const before: readonly Step[] = [{name: 'key', title: 'Making an SSH key'}];
-const after: readonly Step[] = [
-  {name: 'ssh', title: 'Waiting for SSH', volatile: true},
-  {name: 'enrol', title: 'Enrolling the machine'},
-  {name: 'docker', title: 'Waiting for Docker', volatile: true},
-];
-
-/** The whole list for a machine, as data. */
-export function creationPlan(driver: Driver, settings: unknown): readonly Step[] {
-  return [...before, ...driver.plan(settings), ...after];
 }
 
 /** Makes the machine, or finishes one whose creation was cut short. Throws `exists` for a finished one. */
@@ -53,7 +43,7 @@ export async function createMachine(deps: MachineDeps, wish: CreateWish, progres
   await using _ = await deps.store.lock(wish.name, deps.signal);
   const existing = await deps.store.load(wish.name);
   if (existing?.ledger.finished === true) {
-    throw new MachineError('exists', `machine "${wish.name}" already exists`, {
+    throw new MachineError('exists', `Docker machine "${wish.name}" already exists`, {
       remedy: `choose another name, or remove it with hawser machine rm ${wish.name}`,
     });
   }
@@ -78,7 +68,7 @@ export async function createMachine(deps: MachineDeps, wish: CreateWish, progres
       });
     } catch (error) {
       if (error instanceof MachineError && error.code === 'interrupted') throw unfinished(record.name, error);
-      const ran = after.some(late => late.name === step.name);
+      const ran = stepsOfAccess.some(late => late.name === step.name);
       const policy = wish.onFailure ?? (existing === undefined && !ran ? 'destroy' : 'keep');
       if (policy === 'keep' || deps.signal.aborted) throw unfinished(record.name, error);
       await removeEverything(creation, progress);
@@ -100,9 +90,8 @@ interface Creation {
 async function addRecord(deps: MachineDeps, wish: CreateWish, progress: Progress): Promise<MachineRecord> {
   const {runtime, store, signal} = deps;
   const driver = findDriver(deps.registry, wish.driver);
-  await withStep(progress, 'Running pre-create checks', () =>
-    driver.preCreateCheck(wish.settings, {paths: runtime.paths, clock: runtime.clock, signal}),
-  );
+  const context = await driverContext(deps);
+  await withStep(progress, 'Running pre-create checks', () => driver.preCreateCheck(wish.settings, context));
   const {config} = wish;
   if (config !== undefined) {
     await (await runtime.firstBoot()).check({path: config, text: await readFile(config, 'utf8')});
@@ -117,6 +106,8 @@ async function addRecord(deps: MachineDeps, wish: CreateWish, progress: Progress
     created: runtime.clock.now().toISOString(),
     ...(config === undefined ? {} : {config}),
     ...(wish.files === undefined ? {} : {files: [...wish.files]}),
+    ...(wish.labels === undefined ? {} : {labels: {...wish.labels}}),
+    ...(wish.certificateNames === undefined ? {} : {certificateNames: [...wish.certificateNames]}),
     settings: wish.settings,
   };
   stopIfInterrupted(signal);

@@ -6,6 +6,7 @@ export type MachineErrorCode =
   | 'bad-setting'
   | 'busy'
   | 'check-failed'
+  | 'credentials'
   | 'docker-silent'
   | 'driver-failed'
   | 'exists'
@@ -15,12 +16,14 @@ export type MachineErrorCode =
   | 'no-such-machine'
   | 'not-running'
   | 'not-stopped'
+  | 'quota'
   | 'some-failed'
   | 'ssh-silent'
   | 'store-damaged'
   | 'store-newer'
   | 'unfinished'
-  | 'unknown-driver';
+  | 'unknown-driver'
+  | 'unreachable';
 
 export class MachineError extends HawserError<MachineErrorCode> {}
 

@@ -7,6 +7,7 @@ import type {Driver, DriverHost, MachineState} from './driver.ts';
 import {MachineError} from './errors.ts';
 import {createHost, driverOf, eraseMachine, loadMachine, toDriverMachine, viewOf} from './machine.ts';
 import type {MachineDeps} from './machine.ts';
+import {observeMachine} from './observation.ts';
 import {recordDone} from './store/journal.ts';
 import type {Journal} from './store/journal.ts';
 import type {StoredMachine} from './store/store.ts';
@@ -41,7 +42,7 @@ export async function startMachine(
   progress: Progress,
 ): Promise<void> {
   await withMachine(deps, name, async held => {
-    refuseUnfinished(held);
+    expectFinished(held);
     await expectState(held, ['Stopped', 'Saved', 'Paused'], 'not-stopped');
     await powerOn(deps, held, seconds, progress);
   });
@@ -69,9 +70,9 @@ export async function restartMachine(
   progress: Progress,
 ): Promise<void> {
   await withMachine(deps, name, async held => {
-    refuseUnfinished(held);
+    expectFinished(held);
     const view = viewOf(held.stored);
-    if ((await held.driver.observe(view)) !== 'Stopped') {
+    if ((await observeMachine(held.driver, view, held.host)).state !== 'Stopped') {
       await withStep(progress, `Stopping "${name}"`, () =>
         held.driver.stop(view, held.host, wait.graceSeconds),
       );
@@ -100,9 +101,9 @@ export async function powerCycleMachine(
     if (stored.record.uuid !== machine.uuid) {
       throw new MachineError('no-such-machine', `"${machine.name}" is another machine than ${machine.uuid}`);
     }
-    refuseUnfinished(held);
+    expectFinished(held);
     const view = viewOf(stored);
-    if ((await driver.observe(view)) !== 'Stopped') await driver.kill(view, host);
+    if ((await observeMachine(driver, view, host)).state !== 'Stopped') await driver.kill(view, host);
     await recordDone(journal, deps.runtime.clock, 'start', await driver.start(view, host));
   });
 }
@@ -148,13 +149,14 @@ async function powerOn(deps: MachineDeps, held: Held, seconds: number, progress:
   });
 }
 
-async function expectState(
+/** Throws `code` unless the machine is in one of the states. */
+export async function expectState(
   held: Held,
   wanted: readonly MachineState[],
   code: 'not-running' | 'not-stopped',
 ): Promise<void> {
   const {name} = held.stored.record;
-  const state = await held.driver.observe(viewOf(held.stored));
+  const {state} = await observeMachine(held.driver, viewOf(held.stored), held.host);
   if (wanted.includes(state)) return;
   const verb = code === 'not-running' ? 'start' : 'stop';
   throw new MachineError(code, `machine "${name}" is ${state.toLowerCase()}`, {
@@ -162,7 +164,7 @@ async function expectState(
   });
 }
 
-function refuseUnfinished(held: Held): void {
+export function expectFinished(held: Held): void {
   if (held.stored.ledger.finished) return;
   const {name} = held.stored.record;
   throw new MachineError('unfinished', `machine "${name}" is not finished`, {

@@ -1,9 +1,11 @@
-/** `machine ls`: one row a machine, observed with a time limit, rendered as docker-machine does. */
+/** `machine ls`: one row a machine, observed with a time limit; format/listing.ts shows it. */
 import {describeError} from '../services/common/errors.ts';
 import {dockerVersion} from './docker/api.ts';
-import type {MachineState} from './driver.ts';
-import {driverOf, viewOf} from './machine.ts';
+import type {Driver, MachineState} from './driver.ts';
+import {driverContext, driverOf, viewOf} from './machine.ts';
 import type {MachineDeps} from './machine.ts';
+import {observeTogether} from './observation.ts';
+import type {Observed} from './observation.ts';
 import type {StoredMachine} from './store/store.ts';
 
 export interface Row {
@@ -14,50 +16,107 @@ export interface Row {
   readonly url: string;
   readonly docker: string;
   readonly error: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Milliseconds until the whole answer was there. */
+  readonly responseMs: number;
 }
 
-/** Observes every machine at the same time; a slow one ends as `Timeout` after `timeoutMs`. */
+type Known = StoredMachine & {readonly driver: Driver};
+
+/** Observes machines together, one call a place; what does not answer within `timeoutMs` is `Timeout`. Then asks each Docker for its version. */
 export async function observeAll(
   deps: MachineDeps,
   names: readonly string[],
   dockerHost: string | undefined,
   timeoutMs: number,
+  ask: {readonly docker: boolean} = {docker: true},
 ): Promise<Row[]> {
-  return Promise.all(names.map(name => observeOne(deps, name, dockerHost, timeoutMs)));
+  const loaded = await Promise.all(names.map(name => loadKnown(deps, name)));
+  const known = loaded.filter(one => 'record' in one);
+  const answers = observeTogether(
+    known.map(one => ({driver: one.driver, machine: viewOf(one)})),
+    await driverContext(deps),
+  );
+  return Promise.all(
+    loaded.map(async one => {
+      if (!('record' in one)) return one;
+      const answer = answers.get(one.record.uuid);
+      if (answer === undefined) return unreadable(one.record.name, 'not found');
+      const from = performance.now();
+      const row = await rowOf(deps, one, answer, {dockerHost, timeoutMs, ask});
+      return {...row, responseMs: Math.round(performance.now() - from)};
+    }),
+  );
 }
 
-async function observeOne(
-  deps: MachineDeps,
-  name: string,
-  dockerHost: string | undefined,
-  timeoutMs: number,
-): Promise<Row> {
-  const blank = {name, active: false, driver: '', url: '', docker: 'Unknown', error: ''};
-  let stored: StoredMachine | undefined;
+/** The machine, or the row that says why there is none. */
+async function loadKnown(deps: MachineDeps, name: string): Promise<Known | Row> {
+  let driver = '';
   try {
-    stored = await deps.store.load(name);
-    if (stored === undefined) return {...blank, state: 'Error', error: 'not found'};
-    const driver = driverOf(deps.registry, stored);
-    const view = viewOf(stored);
-    const state = await limited(driver.observe(view), timeoutMs);
-    const known = {...blank, driver: driver.name};
-    if (state === undefined)
-      return {...known, state: 'Timeout', error: `no answer within ${timeoutMs / 1000} s`};
-    const endpoint = driver.endpoint(view);
-    const unfinished = stored.ledger.finished ? '' : `not finished: hawser machine create ${name}`;
-    if (state !== 'Running' || endpoint === undefined) return {...known, state, error: unfinished};
+    const stored = await deps.store.load(name);
+    if (stored === undefined) return unreadable(name, 'not found');
+    driver = stored.record.driver;
+    return {...stored, driver: driverOf(deps.registry, stored)};
+  } catch (error) {
+    return {...unreadable(name, describeError(error)), driver};
+  }
+}
+
+function unreadable(name: string, error: string): Row {
+  return {
+    name,
+    active: false,
+    driver: '',
+    state: 'Error',
+    url: '',
+    docker: 'Unknown',
+    error,
+    labels: {},
+    responseMs: 0,
+  };
+}
+
+interface Asking {
+  readonly dockerHost: string | undefined;
+  readonly timeoutMs: number;
+  readonly ask: {readonly docker: boolean};
+}
+
+async function rowOf(
+  deps: MachineDeps,
+  {record, ledger, folder, driver}: Known,
+  answer: Promise<Observed>,
+  {dockerHost, timeoutMs, ask}: Asking,
+): Promise<Row> {
+  const blank = {
+    ...unreadable(record.name, ''),
+    driver: driver.name,
+    labels: record.labels ?? {},
+  };
+  try {
+    const seen = await limited(answer, timeoutMs);
+    if (seen === undefined)
+      return {...blank, state: 'Timeout', error: `no answer within ${timeoutMs / 1000} s`};
+    const {state, endpoint} = seen;
+    const unfinished = ledger.finished ? '' : `not finished: hawser machine create ${record.name}`;
+    const known = {...blank, state, error: unfinished === '' ? (seen.detail ?? '') : unfinished};
+    if (state !== 'Running' || endpoint === undefined) return known;
     const {docker} = endpoint;
     const url = `tcp://${docker.host}:${docker.port}`;
-    const running = {...known, state, url, active: url === dockerHost};
-    if (unfinished !== '') return {...running, error: unfinished};
-    const target = {address: docker, uuid: stored.record.uuid, folder: stored.folder};
+    const running = {...known, url, active: url === dockerHost};
+    if (unfinished !== '' || !ask.docker) return running;
     try {
-      return {...running, docker: `v${await dockerVersion(target, timeoutMs, deps.signal)}`};
+      const version = await dockerVersion(
+        {address: docker, uuid: record.uuid, folder},
+        timeoutMs,
+        deps.signal,
+      );
+      return {...running, docker: `v${version}`};
     } catch (error) {
       return {...running, error: `Docker: ${describeError(error)}`};
     }
   } catch (error) {
-    return {...blank, driver: stored?.record.driver ?? '', state: 'Error', error: describeError(error)};
+    return {...blank, error: describeError(error)};
   }
 }
 
@@ -71,45 +130,28 @@ async function limited<Result>(work: Promise<Result>, timeoutMs: number): Promis
   }
 }
 
-const header = ['NAME', 'ACTIVE', 'DRIVER', 'STATE', 'URL', 'SWARM', 'DOCKER', 'ERRORS'] as const;
-
-/** The table, with docker-machine's columns; SWARM stays empty, its standalone Swarm is gone. */
-export function renderTable(rows: readonly Row[]): string[] {
-  const cells = rows.map(row => [
-    row.name,
-    row.active ? '*' : '-',
-    row.driver,
-    row.state,
-    row.url,
-    '',
-    row.docker,
-    row.error.replaceAll(/\s*\n\s*/g, ' '),
-  ]);
-  const table: ReadonlyArray<readonly string[]> = [header, ...cells];
-  const widths = header.map((_, column) => Math.max(...table.map(line => line[column]?.length ?? 0)));
-  return table.map(line =>
-    line
-      .map((cell, column) => cell.padEnd((widths[column] ?? 0) + 3))
-      .join('')
-      .trimEnd(),
-  );
-}
+export const filterKeys = ['name', 'driver', 'state', 'label', 'swarm'] as const;
 
 export interface Filter {
-  readonly key: 'name' | 'driver' | 'state';
+  readonly key: (typeof filterKeys)[number];
   readonly value: string;
 }
 
+type Filtered = Pick<Row, 'name' | 'driver' | 'state' | 'labels'>;
+
 /** docker-machine: alternatives within a key, all keys together; a name is a regular expression. */
-export function matches(row: Pick<Row, 'name' | 'driver' | 'state'>, filters: readonly Filter[]): boolean {
-  for (const key of ['name', 'driver', 'state'] as const) {
+export function matches(row: Filtered, filters: readonly Filter[]): boolean {
+  return filterKeys.every(key => {
     const wanted = filters.filter(filter => filter.key === key);
-    if (wanted.length > 0 && !wanted.some(filter => matchesOne(row, filter))) return false;
-  }
-  return true;
+    return wanted.length === 0 || wanted.some(filter => matchesOne(row, filter));
+  });
 }
 
-function matchesOne(row: Pick<Row, 'name' | 'driver' | 'state'>, filter: Filter): boolean {
-  if (filter.key === 'name') return new RegExp(filter.value).test(row.name);
-  return row[filter.key].toLowerCase() === filter.value.toLowerCase();
+function matchesOne(row: Filtered, {key, value}: Filter): boolean {
+  if (key === 'name') return new RegExp(value).test(row.name);
+  // No machine belongs to a standalone Swarm any more.
+  if (key === 'swarm') return false;
+  if (key !== 'label') return row[key].toLowerCase() === value.toLowerCase();
+  const [name = '', wanted] = value.split('=', 2);
+  return wanted === undefined ? Object.hasOwn(row.labels, name) : row.labels[name] === wanted;
 }

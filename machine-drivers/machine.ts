@@ -3,12 +3,13 @@ import {readFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemErrorCode} from '../services/common/errors.ts';
 import {writeFileAtomic} from '../services/common/fs-atomic.ts';
-import type {Driver, DriverHost, DriverMachine, Resources} from './driver.ts';
+import {removeDockerContext} from './docker/context.ts';
+import type {Driver, DriverContext, DriverHost, DriverMachine, Resources} from './driver.ts';
 import {MachineError} from './errors.ts';
 import type {FirstBootFile, MachineRuntime} from './ports.ts';
 import {findDriver} from './registry.ts';
 import type {Registry} from './registry.ts';
-import {recordDone} from './store/journal.ts';
+import {recordDone, recordNote} from './store/journal.ts';
 import type {Journal} from './store/journal.ts';
 import type {MachineStore, StoredMachine} from './store/store.ts';
 import type {MachineRecord} from './store/record.ts';
@@ -28,6 +29,8 @@ export interface Access {
   readonly machine: DriverMachine;
   /** Seconds that each phase may take. */
   readonly seconds: number;
+  /** Where it is proven already: enrolment then trusts this connection only. */
+  readonly hostKey?: string;
 }
 
 export interface MachineDeps {
@@ -40,7 +43,7 @@ export interface MachineDeps {
 }
 
 /** Seconds that an enrolment token is valid: a slow first boot, and a creation taken up again the next morning. */
-const TOKEN_LIFETIME_SECONDS = 24 * 3600;
+export const TOKEN_LIFETIME_SECONDS = 24 * 3600;
 
 export function toDriverMachine(record: MachineRecord, folder: string, resources: Resources): DriverMachine {
   return {
@@ -57,7 +60,7 @@ export function toDriverMachine(record: MachineRecord, folder: string, resources
 export async function loadMachine(store: MachineStore, name: string): Promise<StoredMachine> {
   const machine = await store.load(name);
   if (machine !== undefined) return machine;
-  throw new MachineError('no-such-machine', `there is no machine "${name}"`, {
+  throw new MachineError('no-such-machine', `Docker machine "${name}" does not exist`, {
     remedy: 'hawser machine ls shows those there are',
   });
 }
@@ -81,8 +84,15 @@ export async function eraseMachine(
   await (await deps.runtime.enrolment()).forget(machine.uuid);
   // First: one that is in the store is never looked up among the removed, so a kill between the two is harmless.
   await deps.store.noteRemoved(machine);
+  await removeDockerContext(deps.runtime.env, machine);
   await deps.store.remove(machine.name);
   await deps.runtime.removed?.({uuid: machine.uuid, name: machine.name});
+}
+
+/** What a driver is lent for a question. */
+export async function driverContext({runtime, store, signal}: MachineDeps): Promise<DriverContext> {
+  const {paths, clock, env, operator} = runtime;
+  return {paths, clock, env, operator, signal, fleet: await store.fleet(signal)};
 }
 
 /** Builds what the core lends to a driver while `record`'s lock is held. */
@@ -93,12 +103,11 @@ export async function createHost(
   report: (detail: string) => void,
 ): Promise<DriverHost> {
   const {runtime, store, signal} = deps;
+  const context = await driverContext(deps);
   return {
-    paths: runtime.paths,
-    clock: runtime.clock,
-    signal,
-    fleet: await store.fleet(signal),
+    ...context,
     report,
+    note: (step, resources) => recordNote(journal, runtime.clock, step, resources),
     reserve: async (step, choose) => {
       await using _ = await store.lockAll(signal);
       const chosen = await choose(await resourcesOfOthers(store, record.name));
@@ -109,7 +118,8 @@ export async function createHost(
   };
 }
 
-async function resourcesOfOthers(store: MachineStore, name: string): Promise<Resources[]> {
+/** What the other machines of the store hold. The caller has the store's lock. */
+export async function resourcesOfOthers(store: MachineStore, name: string): Promise<Resources[]> {
   const resources: Resources[] = [];
   for (const other of await store.names()) {
     if (other === name) continue;

@@ -23,9 +23,10 @@ export interface Enrolment {
   ): Promise<EnrolmentGrant>;
   /** Makes the machine's token worthless. Fine when it is unknown. */
   forget(machine: string): Promise<void>;
-  /** A certificate for the operator's Docker client, PEM. */
+  /** A certificate for the operator's Docker client, PEM; `fresh`: not the one that there is. */
   clientCertificate(
     user: string,
+    options?: {readonly fresh?: boolean},
   ): Promise<{readonly cert: string; readonly key: string; readonly ca: string}>;
 }
 
@@ -75,6 +76,8 @@ export interface UpdateWish {
 export interface MachineRuntime {
   readonly paths: Paths;
   readonly clock: Clock;
+  /** The operator's environment, for drivers: credentials are read from it each time, and never kept. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** Who works here: the name in the Docker client's certificate. */
   readonly operator: string;
   newUuid(): string;

@@ -1,13 +1,39 @@
-/** The drivers, by an explicit list. Nothing else in the core names one. */
+/** The drivers, by an explicit list, and those outside the tree. Nothing else in the core names one. */
 import type {Driver} from './driver.ts';
+import {genericDriver} from './drivers/generic/index.ts';
 import {qemuDriver} from './drivers/qemu/index.ts';
+import {virtualboxDriver} from './drivers/virtualbox/index.ts';
 import {MachineError} from './errors.ts';
 
 export type Registry = readonly Driver[];
 
-export const drivers: Registry = [qemuDriver];
+export const drivers: Registry = [qemuDriver, virtualboxDriver, genericDriver];
 
 export const defaultDriver = qemuDriver.name;
+
+/**
+ * Ours, then those on the PATH. `asked` is the command line: a driver outside the tree tells its flags only where it is
+ * spoken of, since that starts a process.
+ */
+export async function allDrivers(
+  env: Readonly<Record<string, string | undefined>>,
+  asked: readonly string[],
+): Promise<Registry> {
+  const {checkDescription, describeDriver, externalDriver, findExternalDrivers} =
+    await import('./drivers/external/index.ts');
+  const spokenOf = [...asked, env['HAWSER_DRIVER'] ?? ''];
+  const others: Driver[] = [];
+  for (const [name, program] of await findExternalDrivers(env)) {
+    if (drivers.some(own => own.name === name)) continue;
+    const described = asked.includes('create') && spokenOf.some(word => word.includes(name));
+    others.push(
+      described
+        ? externalDriver(name, program, checkDescription(name, await describeDriver(program, env)))
+        : externalDriver(name, program),
+    );
+  }
+  return [...drivers, ...others];
+}
 
 export function findDriver(registry: Registry, name: string): Driver {
   const driver = registry.find(candidate => candidate.name === name);

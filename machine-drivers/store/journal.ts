@@ -37,6 +37,16 @@ export async function recordStep(
   return resources;
 }
 
+/** What a step that is not done yet has made. Stands as a further intent, which carries resources as well. */
+export async function recordNote(
+  journal: Journal,
+  clock: Clock,
+  step: string,
+  resources: Resources,
+): Promise<void> {
+  await journal.append({at: clock.now().toISOString(), step, event: 'intent', resources: {...resources}});
+}
+
 export async function recordDone(
   journal: Journal,
   clock: Clock,

@@ -1,4 +1,4 @@
-/** `machine.json`: what a machine is. Written once, at the beginning of its creation. */
+/** `machine.json`: what a machine is. Written at the beginning of its creation, and when it gets new certificates. */
 import {Type, type Static} from 'typebox';
 import {parseJson} from '../../services/common/parse.ts';
 import {MachineError} from '../errors.ts';
@@ -28,6 +28,10 @@ export const MachineRecord = Type.Object({
   files: Type.Optional(
     Type.Array(Type.Object({path: Type.String(), mode: Type.Integer(), contents: Type.String()})),
   ),
+  /** By which `ls` and the update server's groups select machines. */
+  labels: Type.Optional(Type.Record(Type.String(), Type.String())),
+  /** Further names and addresses for its certificate (--tls-san). */
+  certificateNames: Type.Optional(Type.Array(Type.String())),
   /** Checked by the driver. */
   settings: Type.Unknown(),
 });

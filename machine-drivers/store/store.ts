@@ -35,6 +35,8 @@ export interface MachineStore {
   ledgerPath(name: string): string;
   /** Writes the record of a machine that has none yet. The caller holds its lock. */
   add(record: MachineRecord): Promise<void>;
+  /** Writes the record of a machine anew. The caller holds its lock. */
+  replace(record: MachineRecord): Promise<void>;
   /** Removes the folder: gone at once, then emptied. The caller holds the lock. */
   remove(name: string): Promise<void>;
   /** Keeps for good that a machine exists no more: only once its driver destroyed it. */
@@ -45,6 +47,8 @@ export interface MachineStore {
   lockAll(signal: AbortSignal): Promise<AsyncDisposable>;
   /** A random name of the store, made on first use. */
   fleet(signal: AbortSignal): Promise<string>;
+  /** Takes another store's name: only while it holds no machine. */
+  joinFleet(fleet: string, signal: AbortSignal): Promise<void>;
 }
 
 export function machinesFolder(home: string): string {
@@ -94,6 +98,9 @@ export async function openStore(home: string, clock: Clock): Promise<MachineStor
       await writeFileAtomic(recordPath(record.name), `${JSON.stringify(record, undefined, 2)}\n`);
       await syncFolder(root);
     },
+    replace: async record => {
+      await writeFileAtomic(recordPath(record.name), `${JSON.stringify(record, undefined, 2)}\n`);
+    },
     remove: async name => {
       const trash = join(root, `.trash-${randomUUID()}`);
       try {
@@ -123,6 +130,10 @@ export async function openStore(home: string, clock: Clock): Promise<MachineStor
       const fleet = (await readFleet(path)) ?? randomUUID();
       await writeFileAtomic(path, `${JSON.stringify({schema: 1, fleet})}\n`);
       return fleet;
+    },
+    joinFleet: async (fleet, signal) => {
+      await using _ = await lockAll(signal);
+      await writeFileAtomic(join(root, '.store.json'), `${JSON.stringify({schema: 1, fleet})}\n`);
     },
   };
 }

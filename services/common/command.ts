@@ -6,7 +6,7 @@ import {HawserError} from './errors.ts';
 import type {Progress} from './progress.ts';
 
 export class UsageError extends HawserError<
-  'unknown-flag' | 'bad-value' | 'missing-argument' | 'extra-argument'
+  'unknown-flag' | 'refused-flag' | 'bad-value' | 'missing-argument' | 'extra-argument'
 > {}
 
 export interface Flag {
@@ -18,6 +18,11 @@ export interface Flag {
   /** Environment variable that gives the value when the flag is absent. */
   readonly env?: string;
   readonly default?: string | boolean | number;
+  /**
+   * A flag that scripts give and that is not taken: the reason, and what to do instead. Its environment variable is
+   * not read, and the help does not list it.
+   */
+  readonly refused?: string;
 }
 
 /** Parsed flags: only `flagString` and its siblings read them, so a typo in a name fails loudly. */
@@ -39,6 +44,10 @@ export interface CommandContext {
   readonly cwd: string;
   readonly signal: AbortSignal;
   readonly interactive: boolean;
+  /** `docker-machine` where the binary is linked under that name: its texts then speak of it. */
+  readonly calledAs?: string;
+  /** Of this program. */
+  readonly version?: string;
 }
 
 export interface Command {

@@ -2,13 +2,18 @@
  * What every driver must hold, whatever it drives. A driver's test file calls {@link conformance} with a way to make
  * the driver and a way to count, from outside, what exists for a machine.
  */
+import {readFile, readdir} from 'node:fs/promises';
+import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import {silentProgress} from '../../services/common/progress.ts';
-import {createMachine, creationPlan} from '../../machine-drivers/create.ts';
-import type {Driver} from '../../machine-drivers/driver.ts';
+import {createMachine} from '../../machine-drivers/create.ts';
+import type {Driver, MachineState} from '../../machine-drivers/driver.ts';
+import {MachineError} from '../../machine-drivers/errors.ts';
 import {killMachine, removeMachine, restartMachine, startMachine} from '../../machine-drivers/lifecycle.ts';
-import {loadMachine, viewOf} from '../../machine-drivers/machine.ts';
+import {driverContext, loadMachine, viewOf} from '../../machine-drivers/machine.ts';
 import type {MachineDeps} from '../../machine-drivers/machine.ts';
+import {observeStored, observeTogether} from '../../machine-drivers/observation.ts';
+import {creationPlan} from '../../machine-drivers/plan.ts';
 import {openJournal} from '../../machine-drivers/store/journal.ts';
 import type {Journal} from '../../machine-drivers/store/journal.ts';
 import {stubDeps, temporaryFolder} from './support/runtime.ts';
@@ -22,6 +27,25 @@ export interface Subject {
   vanish(machine: {uuid: string; folder: string}): Promise<void>;
   /** The state of a machine that was just created. */
   readonly fresh: 'Running' | 'Paused';
+  /** The operator's environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Resources that machines may have in common, and that may change from start to start. */
+  readonly shared?: readonly string[];
+  /** False where the driver can neither start nor cut the power (a machine that is not ours). */
+  readonly power?: false;
+  /** Where a machine that is gone cannot be told from one that is only out of reach. */
+  readonly vanished?: 'needs-force';
+  /** Machines that are created at the same time; 5 when absent. */
+  readonly together?: number;
+  /** What must never be in the store: passwords, keys. */
+  readonly secrets?: readonly string[];
+  /** An environment, or settings, by which the platform refuses us. */
+  readonly wrongCredentials?: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly settings?: unknown;
+  };
+  /** Questions that the platform was asked so far, of the kind that `observe` asks. */
+  readonly questions?: () => number;
 }
 
 export interface Conformance {
@@ -59,7 +83,7 @@ export function conformance(test: Declare, given: Conformance): void {
   const setUp = async (t: ExecutionContext) => {
     const home = await temporaryFolder(t);
     const subject = await given.subject(t, home);
-    const deps = await stubDeps(home, [subject.driver]);
+    const deps = withEnv(await stubDeps(home, [subject.driver]), subject.env ?? {});
     t.teardown(async () => {
       for (const name of await deps.store.names()) await removeMachine(deps, name, true, quiet);
     });
@@ -174,9 +198,13 @@ export function conformance(test: Declare, given: Conformance): void {
 
   test(title('kill, start, restart and their refusals'), async t => {
     const {subject, deps} = await setUp(t);
+    if (subject.power === false) {
+      await create(deps, subject, 'power');
+      await t.throwsAsync(killMachine(deps, 'power', silentProgress), {instanceOf: MachineError});
+      return;
+    }
     await create(deps, subject, 'power');
-    const {driver} = subject;
-    const state = async () => driver.observe(viewOf(await loadMachine(deps.store, 'power')));
+    const state = () => stateOf(deps, 'power');
     t.is(await state(), subject.fresh);
     if (subject.fresh === 'Running') {
       await t.throwsAsync(startMachine(deps, 'power', 5, silentProgress), {code: 'not-stopped'});
@@ -198,9 +226,16 @@ export function conformance(test: Declare, given: Conformance): void {
       await create(deps, subject, 'gone');
       const {record, folder} = await loadMachine(deps.store, 'gone');
       await subject.vanish({uuid: record.uuid, folder});
-      const state = await subject.driver.observe(viewOf(await loadMachine(deps.store, 'gone')));
+      const state = await stateOf(deps, 'gone');
       t.true(state === 'Stopped' || state === 'None', state);
-      await removeMachine(deps, 'gone', false, quiet);
+      const force = subject.vanished === 'needs-force';
+      if (force) {
+        const error = await t.throwsAsync<MachineError>(removeMachine(deps, 'gone', false, quiet), {
+          code: 'unreachable',
+        });
+        t.truthy(error?.remedy);
+      }
+      await removeMachine(deps, 'gone', force, quiet);
       t.deepEqual(await deps.store.names(), []);
     },
   );
@@ -218,7 +253,8 @@ export function conformance(test: Declare, given: Conformance): void {
 
   test(title('created at the same time, machines share nothing'), async t => {
     const {subject, deps} = await setUp(t);
-    const names = ['p1', 'p2', 'p3', 'p4', 'p5'];
+    const names = Array.from({length: subject.together ?? 5}, (_, index) => `p${index + 1}`);
+    const shared = new Set(subject.shared);
     await Promise.all(names.map(name => create(deps, subject, name)));
     const seen = new Set<string>();
     for (const name of names) {
@@ -230,7 +266,96 @@ export function conformance(test: Declare, given: Conformance): void {
     const {ledger} = await loadMachine(deps.store, 'p1');
     t.is(seen.size, names.length * Object.keys(ledger.resources).filter(key => !shared.has(key)).length);
   });
+
+  test(title('no secret is in the store'), async t => {
+    const {home, subject, deps} = await setUp(t);
+    await create(deps, subject, 'quiet');
+    const texts = await textsIn(join(home, 'machines'));
+    t.true(texts.length > 0);
+    for (const secret of subject.secrets ?? []) t.false(texts.some(text => text.includes(secret)));
+  });
+
+  test(title('refused by its platform, it makes nothing, and what there is stays'), async t => {
+    const {subject, deps} = await setUp(t);
+    const {wrongCredentials: wrong} = subject;
+    if (wrong === undefined) {
+      t.pass('it needs no credentials');
+      return;
+    }
+    await create(deps, subject, 'mine');
+    const refused = withEnv(deps, wrong.env ?? subject.env ?? {});
+    const settings = wrong.settings ?? subject.settings;
+    const error = await t.throwsAsync(create(refused, {...subject, settings}, 'never'), {
+      instanceOf: MachineError,
+    });
+    t.is(error?.context['exitCode'], 3, error?.message);
+    t.truthy(error?.remedy);
+    t.deepEqual(await deps.store.names(), ['mine']);
+    if (wrong.env !== undefined) {
+      await t.throwsAsync(stateOf(refused, 'mine'), {instanceOf: MachineError});
+      await t.throwsAsync(removeMachine(refused, 'mine', false, quiet), {instanceOf: MachineError});
+    }
+    await expectOne(t, deps, subject, 'mine');
+  });
+
+  test(title('machines of one place are observed by one call'), async t => {
+    const {subject, deps} = await setUp(t);
+    const {driver, questions} = subject;
+    if (driver.place === undefined || questions === undefined) {
+      t.pass('it has no place');
+      return;
+    }
+    for (const name of ['o1', 'o2', 'o3']) await create(deps, subject, name);
+    const machines = await Promise.all(
+      ['o1', 'o2', 'o3'].map(async name => ({driver, machine: viewOf(await loadMachine(deps.store, name))})),
+    );
+    const before = questions();
+    const answers = observeTogether(machines, await driverContext(deps));
+    const states = await Promise.all([...answers.values()].map(async answer => (await answer).state));
+    t.deepEqual(states, [subject.fresh, subject.fresh, subject.fresh]);
+    t.is(questions() - before, 1);
+  });
+
+  test(title('what no record tells of is found by its tags, and destroyed without a ledger'), async t => {
+    const {subject, deps} = await setUp(t);
+    const {driver} = subject;
+    if (driver.list === undefined) {
+      t.pass('nothing of it outlives its record');
+      return;
+    }
+    await create(deps, subject, 'lost');
+    const {record, folder} = await loadMachine(deps.store, 'lost');
+    await deps.store.remove('lost');
+    const context = await driverContext(deps);
+    const found = await driver.list(subject.settings, context);
+    t.deepEqual(
+      found.map(({uuid, name, generation}) => ({uuid, name, generation})),
+      [{uuid: record.uuid, name: 'lost', generation: 1}],
+    );
+    const never = () => Promise.reject(new Error('nothing is made while a machine is destroyed'));
+    const host = {...context, report: () => undefined, note: never, reserve: never, firstBoot: never};
+    const {uuid, name, generation, settings} = record;
+    await driver.destroy({uuid, name, generation, settings, folder, resources: {}}, host);
+    t.deepEqual(await driver.list(subject.settings, context), []);
+    const left = await subject.count({uuid, folder});
+    t.deepEqual(new Set(Object.values(left)), new Set([0]), JSON.stringify(left));
+  });
 }
 
-/** Resources that machines may have in common. */
-const shared = new Set(['base', 'firmware', 'accelerator']);
+async function stateOf(deps: MachineDeps, name: string): Promise<MachineState> {
+  return (await observeStored(deps, await loadMachine(deps.store, name))).state;
+}
+
+function withEnv(deps: MachineDeps, env: Readonly<Record<string, string>>): MachineDeps {
+  return {...deps, runtime: {...deps.runtime, env}};
+}
+
+/** Every file of a folder, whatever it is called. */
+async function textsIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, {recursive: true, withFileTypes: true});
+  return Promise.all(
+    entries
+      .filter(entry => entry.isFile())
+      .map(entry => readFile(join(entry.parentPath, entry.name), 'latin1')),
+  );
+}

@@ -6,12 +6,17 @@ conformance(test, {
   name: 'fake',
   subject: () => {
     const cloud = new FakeCloud();
+    cloud.locked = true;
     const of = (kind: string, owner: string) =>
       cloud.things.filter(thing => thing.kind === kind && thing.owner === owner);
     return Promise.resolve({
       driver: fakeDriver(cloud),
       settings: {},
       fresh: 'Running',
+      env: {FAKE_PASSWORD: FakeCloud.password},
+      secrets: [FakeCloud.password],
+      wrongCredentials: {env: {FAKE_PASSWORD: 'guess'}},
+      questions: () => cloud.calls,
       count: ({uuid}) => Promise.resolve({disk: of('disk', uuid).length, server: of('server', uuid).length}),
       vanish: ({uuid}) => {
         cloud.remove(uuid);

@@ -29,6 +29,7 @@ conformance(anyTest.serial, {
       driver: qemuDriver,
       settings: await configureQemu(flags, {cwd: home, paths: {home, cache: home}}),
       fresh: 'Paused',
+      shared: ['base', 'firmware', 'accelerator'],
       count: async ({uuid, folder}) => ({
         emulators: (await emulators(uuid)).length,
         disks: await exists(join(folder, 'qemu', 'disk.qcow2')),

@@ -36,14 +36,6 @@ export function wireAddress(uuid: string, taken: ReadonlySet<string>): string | 
   return undefined;
 }
 
-/** Every port of the range once, in an order that follows from the UUID, so that machines seldom meet. */
-export function portOrder(uuid: string, first: number, last: number): number[] {
-  const size = last - first + 1;
-  const [a = 0, b = 0] = bytes(`ports ${uuid}`);
-  const start = (a * 256 + b) % size;
-  return Array.from({length: size}, (_, index) => first + ((start + index) % size));
-}
-
 function bytes(text: string): number[] {
   return [...Buffer.from(sha256(text), 'hex')];
 }

@@ -1,7 +1,7 @@
 /** The qemu driver: a machine is an emulator process of the operator's own, without any privilege. */
 import {mkdir, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import type {Driver, DriverHost, DriverMachine, Resources} from '../../driver.ts';
+import type {Driver, DriverHost, DriverMachine, MachineState, Resources} from '../../driver.ts';
 import {MachineError, checkFailed} from '../../errors.ts';
 import {exec} from '../../../services/common/exec.ts';
 import {boot} from './boot.ts';
@@ -59,6 +59,9 @@ export const qemuDriver: Driver = {
   name: 'qemu',
   summary: 'local virtual machines, without root and without a daemon',
   flags: qemuFlags,
+  local: true,
+  sizeFlag: 'qemu-memory',
+  parallel: 4,
   configure: configureQemu,
   preCreateCheck: async (given, host) => {
     const settings = readSettings(given);
@@ -79,20 +82,12 @@ export const qemuDriver: Driver = {
     await mkdir(filesOf(machine).folder, {recursive: true, mode: 0o700});
     return executors[known.name](machine, host);
   },
-  observe: async machine => {
-    const files = filesOf(machine);
-    if ((await findEmulator(files.pidFile)) === undefined) return 'Stopped';
-    try {
-      const status = await qmpStatus(files.monitor, MONITOR_TIMEOUT_MS);
-      if (status === 'paused' || status === 'prelaunch') return 'Paused';
-      return status === 'internal-error' || status === 'io-error' || status === 'guest-panicked'
-        ? 'Error'
-        : 'Running';
-    } catch {
-      // One client at a time: a busy monitor belongs to a process that is there.
-      return (await findEmulator(files.pidFile)) === undefined ? 'Stopped' : 'Running';
-    }
-  },
+  observe: async machines =>
+    new Map(
+      await Promise.all(
+        machines.map(async machine => [machine.uuid, {state: await stateOf(machine)}] as const),
+      ),
+    ),
   start: boot,
   stop: async (machine, host, graceSeconds) => {
     const files = filesOf(machine);
@@ -134,6 +129,21 @@ export const qemuDriver: Driver = {
     if (emulator !== undefined) await killEmulator(emulator, clock, KILL_TIMEOUT_MS);
   },
 };
+
+async function stateOf(machine: DriverMachine): Promise<MachineState> {
+  const files = filesOf(machine);
+  if ((await findEmulator(files.pidFile)) === undefined) return 'Stopped';
+  try {
+    const status = await qmpStatus(files.monitor, MONITOR_TIMEOUT_MS);
+    if (status === 'paused' || status === 'prelaunch') return 'Paused';
+    return status === 'internal-error' || status === 'io-error' || status === 'guest-panicked'
+      ? 'Error'
+      : 'Running';
+  } catch {
+    // One client at a time: a busy monitor belongs to a process that is there.
+    return (await findEmulator(files.pidFile)) === undefined ? 'Stopped' : 'Running';
+  }
+}
 
 async function cutPower(machine: DriverMachine, host: Pick<DriverHost, 'clock'>): Promise<void> {
   const emulator = await findEmulator(filesOf(machine).pidFile);

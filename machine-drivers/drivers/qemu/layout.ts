@@ -1,10 +1,10 @@
 /** Which files, ports and addresses a machine has. */
-import {createServer} from 'node:net';
 import {dirname, join} from 'node:path';
 import type {DriverHost, DriverMachine, Resources} from '../../driver.ts';
 import {MachineError} from '../../errors.ts';
+import {choosePorts} from '../../forwarded-ports.ts';
 import type {FirstBootFile} from '../../ports.ts';
-import {macAddress, portOrder, wireAddress, wirePrefix} from './identity.ts';
+import {macAddress, wireAddress, wirePrefix} from './identity.ts';
 import {readSettings} from './settings.ts';
 
 export interface QemuFiles {
@@ -51,22 +51,8 @@ export function reservationOf(machine: Pick<DriverMachine, 'resources'>): Reserv
 export function reserveAddresses(machine: DriverMachine, host: DriverHost): Promise<Resources> {
   return host.reserve('addresses', async others => {
     const settings = readSettings(machine.settings);
-    const takenPorts = new Set(others.flatMap(other => [other['sshPort'], other['dockerPort']]));
-    const free: number[] = [];
-    for (const port of portOrder(machine.uuid, settings.firstPort, settings.lastPort)) {
-      if (free.length === 2) break;
-      if (!takenPorts.has(port) && (await isFreePort(port))) free.push(port);
-    }
-    const [sshPort, dockerPort] = free;
-    if (sshPort === undefined || dockerPort === undefined) {
-      throw new MachineError(
-        'no-free-port',
-        `no two free ports in ${settings.firstPort}-${settings.lastPort}`,
-        {
-          remedy: 'give another range with --qemu-ports, or remove machines that are not needed',
-        },
-      );
-    }
+    const range = {first: settings.firstPort, last: settings.lastPort};
+    const {sshPort, dockerPort} = await choosePorts(machine.uuid, range, others, 'qemu-ports');
     const takenAddresses = new Set(others.map(other => String(other['wireAddress'])));
     const address = reservationOf(machine)?.wireAddress ?? wireAddress(machine.uuid, takenAddresses);
     if (address === undefined)
@@ -93,12 +79,4 @@ export function wireFiles(machine: DriverMachine): FirstBootFile[] {
     '',
   ].join('\n');
   return [{path: '/etc/systemd/network/20-hawser-wire.network', mode: 0o644, contents}];
-}
-
-function isFreePort(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({host: '127.0.0.1', port, exclusive: true}, () => server.close(() => resolve(true)));
-  });
 }

@@ -8,6 +8,7 @@ import {parseValue} from '../../../services/common/parse.ts';
 import {currentImage} from '../../../services/common/paths.ts';
 import type {Paths} from '../../../services/common/paths.ts';
 import {MachineError} from '../../errors.ts';
+import {defaultPorts, parsePortRange} from '../../forwarded-ports.ts';
 import {innerServer} from './addresses.ts';
 
 const Port = Type.Integer({minimum: 1, maximum: 65_535});
@@ -35,9 +36,6 @@ export const QemuSettings = Type.Object({
   paused: Type.Boolean(),
 });
 export type QemuSettings = Static<typeof QemuSettings>;
-
-/** Below the range that systems hand out for outgoing connections. */
-const DEFAULT_PORTS = '20200-20999';
 
 export const qemuFlags: readonly Flag[] = [
   {name: 'qemu-memory', type: 'integer', env: 'HAWSER_QEMU_MEMORY', default: 1024, summary: 'memory in MiB'},
@@ -87,7 +85,7 @@ export const qemuFlags: readonly Flag[] = [
     name: 'qemu-ports',
     type: 'string',
     env: 'HAWSER_QEMU_PORTS',
-    default: DEFAULT_PORTS,
+    default: defaultPorts,
     summary: 'ports of 127.0.0.1 to forward from',
   },
   {
@@ -122,7 +120,10 @@ export async function configureQemu(
   const given = flagString(flags, 'qemu-image') ?? flagString(flags, 'image') ?? currentImage(from.paths);
   const firmware = flagString(flags, 'qemu-firmware');
   const program = flagString(flags, 'qemu-program') ?? 'qemu-system-x86_64';
-  const [firstPort, lastPort] = parsePorts(flagString(flags, 'qemu-ports') ?? DEFAULT_PORTS);
+  const {first: firstPort, last: lastPort} = parsePortRange(
+    'qemu-ports',
+    flagString(flags, 'qemu-ports') ?? defaultPorts,
+  );
   return {
     image: resolve(from.cwd, given),
     program: program.includes('/') && !isAbsolute(program) ? resolve(from.cwd, program) : program,
@@ -173,13 +174,6 @@ export function parseSize(text: string): number {
   const bytes = Number(number) * (units[unit.toUpperCase()] ?? 0);
   if (number !== '' && bytes > 0) return bytes;
   throw badSetting('qemu-disk-size', text, 'for instance 20G');
-}
-
-export function parsePorts(text: string): [number, number] {
-  const [, first = '', last = ''] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
-  const range: [number, number] = [Number(first), Number(last)];
-  if (first !== '' && range[0] >= 1 && range[1] <= 65_535 && range[0] <= range[1]) return range;
-  throw badSetting('qemu-ports', text, 'for instance 20200-20999');
 }
 
 /** `8080:80`, or `80` for the same port on both sides. */

@@ -6,18 +6,30 @@ export interface Thing {
   readonly id: string;
   readonly kind: 'disk' | 'server';
   readonly owner: string;
+  /** Of the machine. */
+  readonly name: string;
   running: boolean;
 }
 
 /** Things are found again only by what they were tagged with. */
 export class FakeCloud {
   readonly things: Thing[] = [];
+  static readonly password = 'open sesame';
+  /** What is asked for; absent in tests that are not about it. */
+  locked = false;
+  /** Questions asked. */
+  calls = 0;
   #next = 1;
 
-  make(kind: Thing['kind'], owner: string): Thing {
-    const thing = {id: `${kind}-${this.#next++}`, kind, owner, running: kind === 'server'};
+  make(kind: Thing['kind'], owner: string, name: string): Thing {
+    const thing = {id: `${kind}-${this.#next++}`, kind, owner, name, running: kind === 'server'};
     this.things.push(thing);
     return thing;
+  }
+
+  enter(env: Readonly<Record<string, string | undefined>>): void {
+    if (!this.locked || env['FAKE_PASSWORD'] === FakeCloud.password) return;
+    throw new MachineError('credentials', 'the cloud does not know FAKE_PASSWORD', {remedy: 'set it'});
   }
 
   find(kind: Thing['kind'], owner: string): Thing | undefined {
@@ -43,7 +55,7 @@ export function fakeDriver(cloud: FakeCloud, options: FakeOptions = {}): Driver 
     docker: {host: '127.0.0.1', port: 1},
   };
   const ensureThing = (kind: Thing['kind'], machine: DriverMachine): Resources => {
-    const thing = cloud.find(kind, machine.uuid) ?? cloud.make(kind, machine.uuid);
+    const thing = cloud.find(kind, machine.uuid) ?? cloud.make(kind, machine.uuid, machine.name);
     if (kind === 'server') thing.running = true;
     return {[kind]: thing.id};
   };
@@ -57,7 +69,12 @@ export function fakeDriver(cloud: FakeCloud, options: FakeOptions = {}): Driver 
     summary: 'in memory',
     flags: [{name: 'fake-refuse', type: 'boolean', summary: 'fail the check'}],
     configure: flags => Promise.resolve({refuse: flags.get('fake-refuse') === true}),
-    preCreateCheck: settings => {
+    preCreateCheck: (settings, {env}) => {
+      try {
+        cloud.enter(env);
+      } catch (error) {
+        return Promise.reject(checkFailed('the cloud refuses us', 'set FAKE_PASSWORD', error));
+      }
       const refuse =
         typeof settings === 'object' && settings !== null && 'refuse' in settings && settings.refuse === true;
       return refuse
@@ -89,10 +106,17 @@ export function fakeDriver(cloud: FakeCloud, options: FakeOptions = {}): Driver 
           throw new Error(`no step ${step}`);
       }
     },
-    observe: machine => {
-      const found = cloud.find('server', machine.uuid);
-      if (found === undefined) return Promise.resolve('None');
-      return Promise.resolve(found.running ? 'Running' : 'Stopped');
+    place: () => 'the cloud',
+    observe: async (machines, {env}) => {
+      cloud.calls++;
+      cloud.enter(env);
+      const seen = machines.flatMap(({uuid}) => {
+        const found = cloud.find('server', uuid);
+        return found === undefined
+          ? []
+          : [[uuid, {state: found.running ? 'Running' : 'Stopped'} as const] as const];
+      });
+      return new Map(seen);
     },
     start: machine => {
       server(machine).running = true;
@@ -106,9 +130,24 @@ export function fakeDriver(cloud: FakeCloud, options: FakeOptions = {}): Driver 
       server(machine).running = false;
       return Promise.resolve();
     },
-    destroy: machine => {
+    destroy: async (machine, {env}) => {
+      cloud.enter(env);
       cloud.remove(machine.uuid);
-      return Promise.resolve();
+    },
+    list: async (_, {env}) => {
+      cloud.enter(env);
+      const owners = new Map(cloud.things.map(thing => [thing.owner, thing.name]));
+      return [...owners].map(([uuid, name]) => ({
+        uuid,
+        name,
+        generation: 1,
+        created: '2026-01-01T00:00:00.000Z',
+        what: cloud.things
+          .filter(thing => thing.owner === uuid)
+          .map(thing => thing.id)
+          .join(', '),
+        resources: {},
+      }));
     },
     endpoint: () => endpoint,
   };

@@ -42,6 +42,7 @@ export function stubRuntime(home: string, log: RuntimeLog = {issued: [], forgott
   return {
     paths: {home, cache: join(home, 'cache')},
     clock: systemClock,
+    env: {},
     operator: 'tester',
     newUuid: () => randomUUID(),
     enrolment: () => Promise.resolve(enrolment),
