@@ -6,12 +6,14 @@
 import {readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
 import {EnrolmentGrant} from '../services/common/contracts/enrolment.ts';
+import type {EnrolmentConfig} from '../services/common/contracts/enrolment.ts';
 import {systemErrorCode} from '../services/common/errors.ts';
 import {ExecError, exec} from '../services/common/exec.ts';
 import {writeFileAtomic} from '../services/common/fs-atomic.ts';
 import {parseJson} from '../services/common/parse.ts';
 import {MachineError} from './errors.ts';
 import type {Enrolment} from './ports.ts';
+import {writeFileLines} from './ssh/root-script.ts';
 import {knownHostsFile, recordedHostKey, sshArguments, unverifiedHostsFile} from './ssh/connection.ts';
 import type {SshTarget} from './ssh/connection.ts';
 import {attempt} from './ssh/wait.ts';
@@ -26,6 +28,18 @@ export interface EnrolWish {
   /** Names and addresses by which clients may call the machine. */
   readonly extraNames: readonly string[];
   readonly patience: Patience;
+  /** The machine's host key where it is proven already. */
+  readonly hostKey?: string;
+}
+
+/** What tells a running machine to make a request: root's shell script, for standard input. */
+export function enrolmentScript(config: EnrolmentConfig): string {
+  return [
+    'set -eu',
+    ...writeFileLines('/etc/hawser/enrolment.json', 0o600, JSON.stringify(config)),
+    `${PROGRAM} request`,
+    '',
+  ].join('\n');
 }
 
 /**
@@ -48,13 +62,15 @@ export async function enrolOverSsh(wish: EnrolWish): Promise<void> {
 async function obtainGrant(wish: EnrolWish, grantPath: string): Promise<EnrolmentGrant> {
   const {target, patience} = wish;
   const shown = await untilItWorks(patience, 'the machine has no enrolment request', () =>
-    exec([...sshArguments(target, {proven: false, batch: true}), 'sudo', PROGRAM, 'show'], {
-      timeoutMs: CALL_TIMEOUT_MS,
-      signal: patience.signal,
-    }),
+    exec(
+      [...sshArguments(target, {proven: wish.hostKey !== undefined, batch: true}), 'sudo', PROGRAM, 'show'],
+      {
+        timeoutMs: CALL_TIMEOUT_MS,
+        signal: patience.signal,
+      },
+    ),
   );
-  const knownHosts = await readFile(join(target.folder, unverifiedHostsFile), 'utf8');
-  const hostKeySeen = recordedHostKey(knownHosts, target.hostKeyAlias);
+  const hostKeySeen = wish.hostKey ?? (await hostKeyOf(target));
   if (hostKeySeen === undefined) {
     throw new MachineError('driver-failed', 'ssh recorded no host key for the machine');
   }
@@ -67,6 +83,11 @@ async function obtainGrant(wish: EnrolWish, grantPath: string): Promise<Enrolmen
   await writeFileAtomic(grantPath, `${JSON.stringify(grant)}\n`);
   await rm(join(target.folder, unverifiedHostsFile), {force: true});
   return grant;
+}
+
+async function hostKeyOf(target: SshTarget): Promise<string | undefined> {
+  const knownHosts = await readFile(join(target.folder, unverifiedHostsFile), 'utf8');
+  return recordedHostKey(knownHosts, target.hostKeyAlias);
 }
 
 async function readGrant(path: string): Promise<EnrolmentGrant | undefined> {

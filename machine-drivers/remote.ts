@@ -1,6 +1,5 @@
 /** A running machine as other parts of Hawser use it: a root shell over SSH, and its Docker by mutual TLS. */
 import type {CommandContext} from '../services/common/command.ts';
-import {exec} from '../services/common/exec.ts';
 import {accessSteps} from './access.ts';
 import {openDeps, runningMachine} from './commands/run.ts';
 import type {Tools} from './commands/run.ts';
@@ -11,6 +10,7 @@ import {ensureClientCertificate} from './docker/certificate.ts';
 import {MachineError} from './errors.ts';
 import {drivers} from './registry.ts';
 import {sshArguments} from './ssh/connection.ts';
+import {runRootScript} from './ssh/root-script.ts';
 
 export interface RemoteMachine {
   readonly name: string;
@@ -45,8 +45,7 @@ export async function openRemoteMachine(
     name,
     uuid: record.uuid,
     privateAddress: endpoint.privateAddress,
-    runAsRoot: async (script, timeoutMs) =>
-      (await exec([...ssh, '--', 'sudo sh -s'], {timeoutMs, signal: context.signal, input: script})).stdout,
+    runAsRoot: (script, timeoutMs) => runRootScript(ssh, script, {timeoutMs, signal: context.signal}),
     docker: async (method, path, body, timeoutMs) =>
       askDocker(docker, {
         method,

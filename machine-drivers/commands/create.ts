@@ -1,19 +1,22 @@
 /** `machine create`. */
 import {access} from 'node:fs/promises';
 import {resolve} from 'node:path';
-import {UsageError, flagInteger, flagString} from '../../services/common/command.ts';
+import {UsageError, flagInteger, flagList, flagString} from '../../services/common/command.ts';
 import type {Command, CommandContext, CommandInput, Flag} from '../../services/common/command.ts';
 import {endpointOf} from '../access.ts';
 import {createMachine} from '../create.ts';
+import {engineFiles} from '../engine-options.ts';
 import {MachineError} from '../errors.ts';
 import {driverOf, loadMachine, viewOf} from '../machine.ts';
 import {defaultMachineName} from '../names.ts';
-import {updateFiles, updateFlags} from './updates.ts';
+import {engineFlags, readEngineOptions} from './engine.ts';
+import {labelsOf, updateFiles, updateFlags} from './updates.ts';
 import {defaultDriver, findDriver} from '../registry.ts';
-import {dockerUrl, openDeps} from './run.ts';
+import {calledAs, dockerUrl, openDeps} from './run.ts';
 import type {Tools} from './run.ts';
 
-const flags: readonly Flag[] = [
+/** Of every driver. */
+export const createFlags: readonly Flag[] = [
   {
     name: 'driver',
     short: 'd',
@@ -46,6 +49,7 @@ const flags: readonly Flag[] = [
     summary:
       'keep or destroy a machine whose creation fails; by default destroyed if it never ran, else kept',
   },
+  ...engineFlags,
   ...updateFlags,
   {name: 'output', type: 'string', default: 'text', summary: 'text or json'},
 ];
@@ -56,7 +60,7 @@ export function createCommand(tools: Tools): Command {
     summary: 'make a machine, or finish one whose creation was cut short',
     usage: '[NAME]',
     arguments: {min: 0, max: 1},
-    flags: [...flags, ...tools.registry.flatMap(driver => driver.flags)],
+    flags: [...createFlags, ...tools.registry.flatMap(driver => driver.flags)],
     run: (context, input) => run(tools, context, input),
   };
 }
@@ -68,8 +72,17 @@ async function run(tools: Tools, context: CommandContext, input: CommandInput): 
   const config = await configPath(context, flagString(input.flags, 'config'));
   const onFailure = failurePolicy(flagString(input.flags, 'on-failure'));
   const json = wantsJson(input);
-  const settings = await driver.configure(input.flags, {cwd: context.cwd, paths: deps.runtime.paths});
-  const files = await updateFiles(deps.runtime, driver, settings, context, input);
+  const settings = await driver.configure(input.flags, {
+    cwd: context.cwd,
+    paths: deps.runtime.paths,
+    env: context.env,
+  });
+  const files = [
+    ...(await updateFiles(deps.runtime, driver, settings, context, input)),
+    ...engineFiles(readEngineOptions(input.flags)),
+  ];
+  const labels = labelsOf(input.flags);
+  const certificateNames = flagList(input.flags, 'tls-san');
   await createMachine(
     deps,
     {
@@ -77,6 +90,8 @@ async function run(tools: Tools, context: CommandContext, input: CommandInput): 
       driver: driver.name,
       settings,
       ...(files.length === 0 ? {} : {files}),
+      ...(Object.keys(labels).length === 0 ? {} : {labels}),
+      ...(certificateNames.length === 0 ? {} : {certificateNames}),
       seconds: positive('timeout', flagInteger(input.flags, 'timeout') ?? 600),
       ...(config === undefined ? {} : {config}),
       ...(onFailure === undefined ? {} : {onFailure}),
@@ -87,7 +102,10 @@ async function run(tools: Tools, context: CommandContext, input: CommandInput): 
   const endpoint = endpointOf(driverOf(deps.registry, stored), viewOf(stored));
   if (json)
     context.print(JSON.stringify({name, uuid: stored.record.uuid, url: dockerUrl(endpoint), ...endpoint}));
-  else context.warn(`"${name}" is up. To point docker at it: eval $(hawser machine env ${name})`);
+  else
+    context.warn(
+      `Docker is up and running on "${name}"! To point docker at it: eval $(${calledAs(context)} env ${name})`,
+    );
   return 0;
 }
 

@@ -1,7 +1,8 @@
 /** `machine ls`. */
-import {UsageError, flagBoolean, flagInteger, flagList} from '../../services/common/command.ts';
+import {UsageError, flagBoolean, flagInteger, flagList, flagString} from '../../services/common/command.ts';
 import type {Command, CommandContext, CommandInput} from '../../services/common/command.ts';
-import {matches, observeAll, renderTable} from '../listing.ts';
+import {renderFormat, renderTable} from '../format/listing.ts';
+import {filterKeys, matches, observeAll} from '../listing.ts';
 import type {Filter, Row} from '../listing.ts';
 import {positive, wantsJson} from './create.ts';
 import {openDeps} from './run.ts';
@@ -17,7 +18,7 @@ export function listCommand(tools: Tools): Command {
       {
         name: 'filter',
         type: 'list',
-        summary: 'name=REGEX, driver=NAME or state=STATE; one key given twice means either',
+        summary: 'name=REGEX, driver=NAME, state=STATE or label=NAME=VALUE; one key given twice means either',
       },
       {
         name: 'timeout',
@@ -25,6 +26,12 @@ export function listCommand(tools: Tools): Command {
         type: 'integer',
         default: 10,
         summary: 'seconds to wait for each machine',
+      },
+      {
+        name: 'format',
+        short: 'f',
+        type: 'string',
+        summary: 'Go template, for instance \'{{.Name}} {{.URL}}\', with "table" before it for a table',
       },
       {name: 'output', type: 'string', default: 'text', summary: 'text or json'},
     ],
@@ -39,7 +46,7 @@ async function run(tools: Tools, context: CommandContext, input: CommandInput): 
   const deps = await openDeps(tools, context);
   const names = (await deps.store.names()).filter(name =>
     matches(
-      {name, driver: '', state: 'None'},
+      {name, driver: '', state: 'None', labels: {}},
       filters.filter(filter => filter.key === 'name'),
     ),
   );
@@ -52,21 +59,28 @@ async function run(tools: Tools, context: CommandContext, input: CommandInput): 
   const rows = (await observeAll(deps, names, context.env['DOCKER_HOST'], timeoutMs)).filter(row =>
     matches(row, filters),
   );
-  for (const line of render(rows, quiet, json)) context.print(line);
+  for (const line of render(rows, quiet, json, flagString(input.flags, 'format'))) context.print(line);
   return 0;
 }
 
-function render(rows: readonly Row[], quiet: boolean, json: boolean): string[] {
+function render(
+  rows: readonly Row[],
+  quiet: boolean,
+  json: boolean,
+  format: string | undefined,
+): readonly string[] {
   if (json) return [JSON.stringify(quiet ? rows.map(row => row.name) : rows)];
-  return quiet ? rows.map(row => row.name) : renderTable(rows);
+  if (quiet) return rows.map(row => row.name);
+  return format === undefined ? renderTable(rows) : renderFormat(format, rows);
 }
 
 /** Reads `key=value`. Throws UsageError. */
 export function parseFilter(text: string): Filter {
-  const [, key = '', value = ''] = /^([a-z]+)=(.*)$/.exec(text) ?? [];
-  if (key !== 'name' && key !== 'driver' && key !== 'state') {
+  const [, word = '', value = ''] = /^([a-z]+)=(.*)$/.exec(text) ?? [];
+  const key = filterKeys.find(known => known === word);
+  if (key === undefined) {
     throw new UsageError('bad-value', `--filter is "${text}"`, {
-      remedy: 'give name=REGEX, driver=NAME or state=STATE',
+      remedy: 'give name=REGEX, driver=NAME, state=STATE or label=NAME=VALUE',
     });
   }
   if (key === 'name') {

@@ -1,11 +1,9 @@
 /** Commands that change whether a machine runs or exists: start, stop, restart, kill, rm. */
-import {createInterface} from 'node:readline/promises';
-import {stderr, stdin} from 'node:process';
 import {flagBoolean, flagInteger} from '../../services/common/command.ts';
 import type {Command, CommandContext, Flag} from '../../services/common/command.ts';
-import {MachineError} from '../errors.ts';
 import {killMachine, removeMachine, restartMachine, startMachine, stopMachine} from '../lifecycle.ts';
 import type {MachineDeps} from '../machine.ts';
+import {confirm} from './confirm.ts';
 import {positive} from './create.ts';
 import {namesOrDefault, onEach, openDeps} from './run.ts';
 import type {Tools} from './run.ts';
@@ -32,7 +30,7 @@ export function powerCommands(tools: Tools): readonly Command[] {
     work: (deps: MachineDeps, name: string) => Promise<void>,
   ): Promise<number> => {
     const deps = await openDeps(tools, context);
-    await onEach(context, namesOrDefault(args), name => work(deps, name));
+    await onEach(context, await namesOrDefault(deps, args), name => work(deps, name));
     return 0;
   };
   return [
@@ -93,7 +91,8 @@ export function powerCommands(tools: Tools): readonly Command[] {
       ],
       run: async (context, {args, flags}) => {
         const force = flagBoolean(flags, 'force');
-        if (!force && !flagBoolean(flags, 'yes') && !(await confirm(context, args))) return 0;
+        const sure = force || flagBoolean(flags, 'yes');
+        if (!sure && !(await confirm(context, removalQuestion(args), 'give -y'))) return 0;
         return onMachines(context, args, (deps, name) =>
           removeMachine(deps, name, force, {progress: context.progress, warn: line => context.warn(line)}),
         );
@@ -102,14 +101,10 @@ export function powerCommands(tools: Tools): readonly Command[] {
   ];
 }
 
-async function confirm(context: CommandContext, names: readonly string[]): Promise<boolean> {
-  if (!context.interactive) {
-    throw new MachineError('bad-setting', 'rm asks before it removes, and nobody is there to answer', {
-      remedy: 'give -y',
-    });
-  }
-  using terminal = createInterface({input: stdin, output: stderr});
-  const question = `About to remove ${names.join(', ')} with everything on it.\nAre you sure? (y/n): `;
-  const answer = await terminal.question(question, {signal: context.signal});
-  return /^y(es)?$/i.test(answer.trim());
+function removalQuestion(names: readonly string[]): string {
+  return [
+    `About to remove ${names.join(', ')}`,
+    'WARNING: This action will delete both local reference and remote instance.',
+    'Are you sure? (y/n): ',
+  ].join('\n');
 }

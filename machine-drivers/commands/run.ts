@@ -7,6 +7,8 @@ import {MachineError} from '../errors.ts';
 import {driverOf, loadMachine, viewOf} from '../machine.ts';
 import type {AccessSteps, MachineDeps} from '../machine.ts';
 import {defaultMachineName} from '../names.ts';
+import {observeStored} from '../observation.ts';
+import type {Observed} from '../observation.ts';
 import type {MachineRuntime} from '../ports.ts';
 import type {Registry} from '../registry.ts';
 import {openJournal} from '../store/journal.ts';
@@ -33,9 +35,23 @@ export async function openDeps(tools: Tools, context: CommandContext): Promise<M
   };
 }
 
+/** How the machine commands are called here: `hawser machine`, or `docker-machine` where the binary has that name. */
+export function calledAs(context: CommandContext): string {
+  return context.calledAs ?? 'hawser machine';
+}
+
 /** docker-machine: without a name, the machine called `default`. */
-export function namesOrDefault(args: readonly string[]): readonly string[] {
-  return args.length === 0 ? [defaultMachineName] : [...new Set(args)];
+export async function namesOrDefault(
+  {store}: Pick<MachineDeps, 'store'>,
+  args: readonly string[],
+): Promise<readonly string[]> {
+  if (args.length > 0) return [...new Set(args)];
+  if ((await store.names()).includes(defaultMachineName)) return [defaultMachineName];
+  throw new MachineError(
+    'no-such-machine',
+    `No machine name(s) specified and no "${defaultMachineName}" machine exists`,
+    {remedy: 'name one'},
+  );
 }
 
 /**
@@ -65,12 +81,28 @@ export async function runningMachine(
   name: string,
 ): Promise<{readonly stored: StoredMachine; readonly endpoint: Endpoint}> {
   const stored = await loadMachine(deps.store, name);
-  const driver = driverOf(deps.registry, stored);
-  const state = await driver.observe(viewOf(stored));
-  if (state === 'Running') return {stored, endpoint: endpointOf(driver, viewOf(stored))};
+  const {driver, machine, state} = await observeOrBelieve(deps, stored);
+  if (state === 'Running') return {stored, endpoint: endpointOf(driver, machine)};
   throw new MachineError('not-running', `Host is not running: "${name}" is ${state.toLowerCase()}`, {
     remedy: `hawser machine start ${name}`,
   });
+}
+
+/** A cloud that cannot be asked (keys that were changed, no network) does not keep a machine from its operator. */
+async function observeOrBelieve(
+  deps: MachineDeps,
+  stored: StoredMachine,
+): Promise<Pick<Observed, 'driver' | 'machine' | 'state'>> {
+  try {
+    return await observeStored(deps, stored);
+  } catch (error) {
+    const away =
+      error instanceof MachineError && (error.code === 'credentials' || error.code === 'unreachable');
+    const driver = driverOf(deps.registry, stored);
+    const machine = viewOf(stored);
+    if (!away || driver.endpoint(machine) === undefined) throw error;
+    return {driver, machine, state: 'Running'};
+  }
 }
 
 export function dockerUrl(endpoint: Endpoint): string {

@@ -29,7 +29,8 @@ export function shellCommands(tools: Tools): readonly Command[] {
       flags: [{name: 'tty', short: 't', type: 'boolean', summary: 'give the command a terminal'}],
       run: async (context, input) => {
         const deps = await openDeps(tools, context);
-        const target = await targetOf(deps, namesOrDefault(input.args.slice(0, 1))[0] ?? '');
+        const [name = ''] = await namesOrDefault(deps, input.args.slice(0, 1));
+        const target = await targetOf(deps, name);
         const command = input.args.slice(1);
         const tty = flagBoolean(input.flags, 'tty');
         return lendTerminal(context, [
@@ -80,7 +81,8 @@ export function shellCommands(tools: Tools): readonly Command[] {
   ];
 }
 
-async function targetOf(deps: MachineDeps, name: string): Promise<SshTarget> {
+/** Where a running machine is logged in to, its host key proven. Throws `unfinished` while it is not. */
+export async function targetOf(deps: MachineDeps, name: string): Promise<SshTarget> {
   const {stored, endpoint} = await runningMachine(deps, name);
   const {record, folder, ledger} = stored;
   if (!ledger.done.has('enrol')) {

@@ -1,6 +1,6 @@
-/** Commands that tell about a machine: ip, url, status, inspect, env, config. */
+/** Commands that tell where a machine is: ip, url, status, env, config. */
 import {UsageError, flagBoolean, flagString} from '../../services/common/command.ts';
-import type {Command} from '../../services/common/command.ts';
+import type {Command, Flag} from '../../services/common/command.ts';
 import {ensureClientCertificate} from '../docker/certificate.ts';
 import {ping} from '../docker/api.ts';
 import {
@@ -14,13 +14,21 @@ import {
 } from '../docker/environment.ts';
 import type {DockerEnvironment, Shell} from '../docker/environment.ts';
 import {MachineError} from '../errors.ts';
-import {driverOf, loadMachine, viewOf} from '../machine.ts';
+import {loadMachine} from '../machine.ts';
 import type {MachineDeps} from '../machine.ts';
+import {observeStored} from '../observation.ts';
 import {wantsJson} from './create.ts';
-import {dockerUrl, namesOrDefault, onEach, openDeps, runningMachine} from './run.ts';
+import {calledAs, dockerUrl, namesOrDefault, onEach, openDeps, runningMachine} from './run.ts';
 import type {Tools} from './run.ts';
 
 const PING_TIMEOUT_MS = 20_000;
+
+const swarmFlag: Flag = {
+  name: 'swarm',
+  type: 'boolean',
+  summary: 'standalone Swarm',
+  refused: 'standalone Swarm is gone; see hawser cluster',
+};
 
 export function showCommands(tools: Tools): readonly Command[] {
   const one = {usage: '[NAME]', arguments: {min: 0, max: 1}};
@@ -36,7 +44,7 @@ export function showCommands(tools: Tools): readonly Command[] {
       run: async (context, input) => {
         const deps = await openDeps(tools, context);
         const addresses = new Map<string, string>();
-        const names = namesOrDefault(input.args);
+        const names = await namesOrDefault(deps, input.args);
         await onEach(context, names, async name => {
           const {endpoint} = await runningMachine(deps, name);
           addresses.set(
@@ -56,7 +64,8 @@ export function showCommands(tools: Tools): readonly Command[] {
       ...one,
       flags: [],
       run: async (context, input) => {
-        const {endpoint} = await runningMachine(await openDeps(tools, context), oneName(input.args));
+        const deps = await openDeps(tools, context);
+        const {endpoint} = await runningMachine(deps, await oneName(deps, input.args));
         context.print(dockerUrl(endpoint));
         return 0;
       },
@@ -68,35 +77,10 @@ export function showCommands(tools: Tools): readonly Command[] {
       flags: [{name: 'output', type: 'string', default: 'text', summary: 'text or json'}],
       run: async (context, input) => {
         const deps = await openDeps(tools, context);
-        const stored = await loadMachine(deps.store, oneName(input.args));
-        const state = await driverOf(deps.registry, stored).observe(viewOf(stored));
+        const stored = await loadMachine(deps.store, await oneName(deps, input.args));
+        const {state} = await observeStored(deps, stored);
         const {finished} = stored.ledger;
         context.print(wantsJson(input) ? JSON.stringify({name: stored.record.name, state, finished}) : state);
-        return 0;
-      },
-    },
-    {
-      name: 'machine inspect',
-      summary: 'print everything known about a machine as JSON',
-      ...one,
-      flags: [],
-      run: async (context, input) => {
-        const deps = await openDeps(tools, context);
-        const stored = await loadMachine(deps.store, oneName(input.args));
-        const driver = driverOf(deps.registry, stored);
-        const view = viewOf(stored);
-        const {record, ledger, folder} = stored;
-        const shown = {
-          ...record,
-          state: await driver.observe(view),
-          finished: ledger.finished,
-          steps: [...ledger.done],
-          resources: ledger.resources,
-          endpoint: driver.endpoint(view),
-          console: driver.consoleLog?.(view),
-          folder,
-        };
-        context.print(JSON.stringify(shown, undefined, 4));
         return 0;
       },
     },
@@ -113,13 +97,14 @@ export function showCommands(tools: Tools): readonly Command[] {
           summary: 'print the commands that take the variables back',
         },
         {name: 'no-proxy', type: 'boolean', summary: 'also add the machine to NO_PROXY'},
+        swarmFlag,
       ],
       run: async (context, input) => {
         const given = flagString(input.flags, 'shell');
         const shell = chooseShell(given, context.env['SHELL']);
         const noProxy = flagBoolean(input.flags, 'no-proxy');
         const typed = [
-          'hawser machine env',
+          `${calledAs(context)} env`,
           ...(given === undefined ? [] : [`--shell ${given}`]),
           ...(noProxy ? ['--no-proxy'] : []),
         ];
@@ -127,8 +112,8 @@ export function showCommands(tools: Tools): readonly Command[] {
           for (const line of renderUnset(shell, noProxy, [...typed, '-u'].join(' '))) context.print(line);
           return 0;
         }
-        const name = oneName(input.args);
         const deps = await openDeps(tools, context);
+        const name = await oneName(deps, input.args);
         const environment = await dockerEnvironment(deps, name);
         const proxied = noProxy
           ? {
@@ -145,9 +130,10 @@ export function showCommands(tools: Tools): readonly Command[] {
       name: 'machine config',
       summary: 'print the flags that point docker at a machine',
       ...one,
-      flags: [],
+      flags: [swarmFlag],
       run: async (context, input) => {
-        const environment = await dockerEnvironment(await openDeps(tools, context), oneName(input.args));
+        const deps = await openDeps(tools, context);
+        const environment = await dockerEnvironment(deps, await oneName(deps, input.args));
         for (const line of renderConfig(environment)) context.print(line);
         return 0;
       },
@@ -172,8 +158,9 @@ async function dockerEnvironment(deps: MachineDeps, name: string): Promise<Docke
   return {name, host: dockerUrl(endpoint), certPath: folder};
 }
 
-function oneName(args: readonly string[]): string {
-  return namesOrDefault(args)[0] ?? '';
+async function oneName(deps: MachineDeps, args: readonly string[]): Promise<string> {
+  const [name = ''] = await namesOrDefault(deps, args);
+  return name;
 }
 
 function chooseShell(given: string | undefined, shellPath: string | undefined): Shell {

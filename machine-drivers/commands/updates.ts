@@ -1,7 +1,7 @@
 /** What `machine create` is told about updates, as first-boot files. */
 import {resolve} from 'node:path';
 import {UsageError, flagList, flagString} from '../../services/common/command.ts';
-import type {CommandContext, CommandInput, Flag} from '../../services/common/command.ts';
+import type {CommandContext, CommandInput, Flag, FlagValues} from '../../services/common/command.ts';
 import type {Driver} from '../driver.ts';
 import {MachineError} from '../errors.ts';
 import type {FirstBootFile, MachineRuntime} from '../ports.ts';
@@ -14,7 +14,7 @@ export const updateFlags: readonly Flag[] = [
     summary: 'address of the server that updates the machine, https://...; without it nothing updates it',
   },
   {name: 'update-group', type: 'string', summary: 'its group: short for --label group=NAME'},
-  {name: 'label', type: 'list', summary: 'NAME=VALUE, which groups select machines by'},
+  {name: 'label', type: 'list', summary: 'NAME=VALUE, by which ls and groups select machines'},
   {
     name: 'update-root',
     type: 'string',
@@ -35,8 +35,8 @@ export async function updateFiles(
   const labels = parseLabels(flagList(flags, 'label'));
   const group = flagString(flags, 'update-group');
   if (address === undefined) {
-    if (group === undefined && Object.keys(labels).length === 0) return [];
-    throw new UsageError('missing-argument', 'labels are for the update server', {
+    if (group === undefined) return [];
+    throw new UsageError('missing-argument', 'a group is of the update server', {
       remedy: 'give --update-server too',
     });
   }
@@ -67,6 +67,11 @@ function fromInside(driver: Driver, settings: unknown, address: string): string 
   const port = url.port === '' ? 443 : Number(url.port);
   const inside = driver.serverFromInside(settings, {host: url.hostname, port});
   return `https://${inside.host}:${inside.port}`;
+}
+
+/** Every label of the machine: also those of its Docker, as docker-machine's `ls --filter label=` has it. */
+export function labelsOf(flags: FlagValues): Record<string, string> {
+  return {...parseLabels(flagList(flags, 'engine-label')), ...parseLabels(flagList(flags, 'label'))};
 }
 
 function parseLabels(words: readonly string[]): Record<string, string> {

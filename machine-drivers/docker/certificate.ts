@@ -14,9 +14,10 @@ export async function ensureClientCertificate(
   runtime: MachineRuntime,
   folder: string,
   user: string,
+  options: {readonly fresh?: boolean} = {},
 ): Promise<void> {
-  if (await isFresh(folder, runtime.clock.now())) return;
-  const issued = await (await runtime.enrolment()).clientCertificate(user);
+  if (options.fresh !== true && (await isFresh(folder, runtime.clock.now()))) return;
+  const issued = await (await runtime.enrolment()).clientCertificate(user, options);
   await writeFileAtomic(join(folder, certificateFiles.ca), issued.ca, 0o644);
   await writeFileAtomic(join(folder, certificateFiles.key), issued.key);
   // Last: it is what `isFresh` judges by.

@@ -9,7 +9,10 @@ import {nearest} from './suggest.ts';
 
 /** A part's commands, loaded only when one of them is called, so that help stays quick. */
 export interface Part extends Topic {
-  load(): Promise<readonly Command[]>;
+  load(given: {
+    readonly env: CommandContext['env'];
+    readonly words: readonly string[];
+  }): Promise<readonly Command[]>;
 }
 
 /** What the words ask for. */
@@ -39,7 +42,9 @@ export async function resolveRequest(
       parts.map(candidate => candidate.word),
     );
 
-  const commands = (await part.load()).filter(command => command.name.split(' ')[0] === part.word);
+  const commands = (await part.load({env, words})).filter(
+    command => command.name.split(' ')[0] === part.word,
+  );
   const found = matchCommand(commands, words);
   if (found === undefined) {
     const next = rest[0];

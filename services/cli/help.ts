@@ -39,7 +39,7 @@ export function renderTopic(topic: Topic, commands: readonly Command[]): string 
 }
 
 export function renderCommand(command: Command): string {
-  const own = command.flags;
+  const own = command.flags.filter(flag => flag.refused === undefined);
   const shared = globalFlags.filter(flag => !own.some(candidate => candidate.name === flag.name));
   const usage = ['hawser', command.name, '[FLAGS]', command.usage ?? '']
     .filter(word => word !== '')

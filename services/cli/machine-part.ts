@@ -2,6 +2,7 @@
 import {randomUUID} from 'node:crypto';
 import {dirname} from 'node:path';
 import {machineCommands, type Tools} from '../../machine-drivers/commands.ts';
+import {allDrivers} from '../../machine-drivers/registry.ts';
 import type {FirstBoot, FirstBootWish, OperatorConfig} from '../../machine-drivers/ports.ts';
 import {systemClock} from '../common/clock.ts';
 import type {Command, CommandContext} from '../common/command.ts';
@@ -10,8 +11,14 @@ import type {IgnitionConfig} from '../provisioner/config/ignition.ts';
 import {CliError} from './errors.ts';
 import {tellServer} from './machine-gone.ts';
 
-export function machinePart(): readonly Command[] {
-  return machineCommands(machineTools);
+export async function machinePart({
+  env,
+  words,
+}: {
+  readonly env: CommandContext['env'];
+  readonly words: readonly string[];
+}): Promise<readonly Command[]> {
+  return machineCommands({...machineTools, registry: await allDrivers(env, words)});
 }
 
 /** What the machine layer is lent, by whichever command uses it. */
@@ -22,6 +29,7 @@ export const machineTools: Pick<Tools, 'runtime'> = {
     return {
       paths,
       clock,
+      env: context.env,
       operator: operatorName(context.env['USER']),
       newUuid: () => randomUUID(),
       // Most machine commands need neither: they are loaded when they are used.

@@ -3,6 +3,7 @@ import {createRequire} from 'node:module';
 import type {CommandContext} from '../common/command.ts';
 import {createProgress} from '../common/progress.ts';
 import {resolveRequest} from './dispatch.ts';
+import {asHawser, dockerMachineName} from './docker-machine.ts';
 import {listParts} from './parts.ts';
 import {exitCodeOf, renderFailure} from './report.ts';
 
@@ -26,20 +27,28 @@ async function main(): Promise<number> {
   let debug = argv.includes('--debug') || ['1', 'true', 'yes'].includes(process.env['HAWSER_DEBUG'] ?? '');
   try {
     const version = packageVersion();
-    const request = await resolveRequest(listParts(), version, argv, process.env);
+    const called =
+      process.env['HAWSER_CALLED_AS'] === dockerMachineName
+        ? {...asHawser(argv, process.env), calledAs: dockerMachineName}
+        : {argv, env: process.env};
+    const request = await resolveRequest(listParts(), version, called.argv, called.env);
     if (request.kind === 'text') {
       process.stdout.write(`${request.text}\n`);
       return 0;
     }
     debug = request.debug;
-    return await request.command.run(createContext(interrupt.signal), request.input);
+    return await request.command.run(createContext(interrupt.signal, version, called), request.input);
   } catch (error) {
     for (const line of renderFailure(error, debug)) process.stderr.write(`${line}\n`);
     return exitCodeOf(error, interrupt.signal.aborted);
   }
 }
 
-function createContext(signal: AbortSignal): CommandContext {
+function createContext(
+  signal: AbortSignal,
+  version: string,
+  called: Pick<CommandContext, 'env' | 'calledAs'>,
+): CommandContext {
   const {stdin, stdout, stderr} = process;
   const output = {
     isTTY: stderr.isTTY,
@@ -52,7 +61,9 @@ function createContext(signal: AbortSignal): CommandContext {
     progress: createProgress(output, () => performance.now()),
     print: line => void stdout.write(`${line}\n`),
     warn: line => void stderr.write(`${line}\n`),
-    env: process.env,
+    env: called.env,
+    ...(called.calledAs === undefined ? {} : {calledAs: called.calledAs}),
+    version,
     cwd: process.cwd(),
     signal,
     interactive: stdin.isTTY && stderr.isTTY,

@@ -74,7 +74,7 @@ class FlagReader {
       throw this.#unknown(`--${name}`, close === undefined ? undefined : `--${close}`);
     }
     if (equals !== -1) this.#set(flag, `--${name}`, word.slice(equals + 1));
-    else if (flag.type === 'boolean') this.#values.set(flag.name, true);
+    else if (flag.type === 'boolean') this.#switchOn(flag, `--${name}`);
     else {
       this.#set(flag, `--${name}`, following);
       return 1;
@@ -89,7 +89,7 @@ class FlagReader {
       const flag = this.#flags.find(candidate => candidate.short === letter);
       if (flag === undefined) throw this.#unknown(`-${letter}`, undefined);
       if (flag.type === 'boolean') {
-        this.#values.set(flag.name, true);
+        this.#switchOn(flag, `-${letter}`);
         continue;
       }
       const attached = word.slice(index + 1).replace(/^=/, '');
@@ -101,12 +101,17 @@ class FlagReader {
 
   finish(env: Environment): ReadonlyMap<string, Value> {
     for (const flag of this.#flags) {
-      if (this.#values.has(flag.name)) continue;
+      if (this.#values.has(flag.name) || flag.refused !== undefined) continue;
       const fromEnv = flag.env === undefined ? undefined : env[flag.env];
       if (fromEnv !== undefined && fromEnv !== '') this.#setFromEnv(flag, flag.env ?? '', fromEnv);
       else if (flag.default !== undefined) this.#values.set(flag.name, flag.default);
     }
     return this.#values;
+  }
+
+  #switchOn(flag: Flag, source: string): void {
+    refuse(flag, source);
+    this.#values.set(flag.name, true);
   }
 
   #setFromEnv(flag: Flag, variable: string, text: string): void {
@@ -122,6 +127,7 @@ class FlagReader {
   }
 
   #set(flag: Flag, source: string, text: string | undefined): void {
+    refuse(flag, source);
     if (text === undefined) {
       throw new UsageError('bad-value', `${source} needs a value`, {
         remedy: `for instance ${source} ${flag.type === 'integer' ? '2' : 'VALUE'}`,
@@ -154,6 +160,11 @@ class FlagReader {
         suggestion === undefined ? `see hawser ${this.#command.name} --help` : `did you mean ${suggestion}?`,
     });
   }
+}
+
+function refuse(flag: Flag, source: string): void {
+  if (flag.refused === undefined) return;
+  throw new UsageError('refused-flag', `${source} is not taken`, {remedy: flag.refused});
 }
 
 function parseBoolean(source: string, text: string): boolean {

@@ -6,7 +6,7 @@ export function listParts(): readonly Part[] {
     {
       word: 'machine',
       summary: 'make machines and work with them',
-      load: async () => (await import('./machine-part.ts')).machinePart(),
+      load: async given => (await import('./machine-part.ts')).machinePart(given),
     },
     {
       word: 'cluster',
@@ -26,7 +26,10 @@ export function listParts(): readonly Part[] {
     {
       word: 'fleet',
       summary: 'show the fleet, decide about single machines',
-      load: async () => (await import('../update-server/commands/fleet.ts')).fleetCommands,
+      load: async given => [
+        ...(await import('../update-server/commands/fleet.ts')).fleetCommands,
+        ...(await (await import('./machine-part.ts')).machinePart(given)),
+      ],
     },
     {
       word: 'channel',
@@ -46,7 +49,10 @@ export function listParts(): readonly Part[] {
     {
       word: 'image',
       summary: 'lock, build and inspect the operating system image',
-      load: async () => (await import('../../image-build/commands.ts')).imageCommands,
+      load: async given => [
+        ...(await import('../../image-build/commands.ts')).imageCommands,
+        ...(await (await import('./machine-part.ts')).machinePart(given)),
+      ],
     },
     {
       word: 'keys',

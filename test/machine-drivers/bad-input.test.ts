@@ -73,7 +73,7 @@ test.serial(
   refuses,
   () => ['create', '-d', 'nova'],
   1,
-  /no driver "nova": the drivers are qemu/,
+  /no driver "nova": the drivers are qemu, virtualbox, generic/,
 );
 test.serial('no image', refuses, () => ['create'], 3, /no image at .*: build one with hawser image build/);
 test.serial(
@@ -180,7 +180,10 @@ test.serial('commands on a machine that is not there', async t => {
   ]) {
     const result = await given.run(...words, 'nobody');
     t.is(result.code, 1, words.join(' '));
-    t.is(result.stderr, 'hawser: there is no machine "nobody": hawser machine ls shows those there are\n');
+    t.is(
+      result.stderr,
+      'hawser: Docker machine "nobody" does not exist: hawser machine ls shows those there are\n',
+    );
   }
   t.is((await given.run('rm', '-f', 'nobody')).code, 0);
   t.is((await given.run('rm', '-y', 'nobody')).code, 1);
@@ -196,5 +199,5 @@ test.serial('rm asks, and does nothing when nobody can answer', async t => {
 });
 
 test.serial('no name means the machine called default', async t => {
-  t.regex(lastLine(await (await bench(t)).run('status')), /no machine "default"/);
+  t.regex(lastLine(await (await bench(t)).run('status')), /No machine name\(s\) specified and no "default" machine exists/);
 });

@@ -2,9 +2,11 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import {lastLine} from '../../machine-drivers/console.ts';
-import {fleetWire, macAddress, portOrder, wireAddress} from '../../machine-drivers/drivers/qemu/identity.ts';
-import {parsePorts, parsePublish, parseSize} from '../../machine-drivers/drivers/qemu/settings.ts';
-import {matches, renderTable} from '../../machine-drivers/listing.ts';
+import {fleetWire, macAddress, wireAddress} from '../../machine-drivers/drivers/qemu/identity.ts';
+import {parsePublish, parseSize} from '../../machine-drivers/drivers/qemu/settings.ts';
+import {parsePortRange, portOrder} from '../../machine-drivers/forwarded-ports.ts';
+import {renderFormat, renderTable} from '../../machine-drivers/format/listing.ts';
+import {matches} from '../../machine-drivers/listing.ts';
 import type {Row} from '../../machine-drivers/listing.ts';
 import {checkMachineName, compareNames, isMachineName} from '../../machine-drivers/names.ts';
 import {parseFilter} from '../../machine-drivers/commands/list.ts';
@@ -109,13 +111,13 @@ test('disk sizes and port ranges', t => {
   t.is(parseSize('20000'), 20_000 * 2 ** 20);
   for (const bad of ['', '0', '0G', '-1G', '1.5G', 'G', '1K', 'lots'])
     t.throws(() => parseSize(bad), {code: 'bad-setting'}, bad);
-  t.deepEqual(parsePorts('1000-2000'), [1000, 2000]);
+  t.deepEqual(parsePortRange('qemu-ports', '1000-2000'), {first: 1000, last: 2000});
   t.deepEqual(parsePublish('8080:80'), {host: 8080, guest: 80});
   t.deepEqual(parsePublish('443'), {host: 443, guest: 443});
   for (const bad of ['', 'x', '0:80', '80:0', '65536', '1:2:3', ':80', '80:'])
     t.throws(() => parsePublish(bad), {code: 'bad-setting'}, bad);
   for (const bad of ['', '1000', '2000-1000', '0-5', '1-65536', 'a-b'])
-    t.throws(() => parsePorts(bad), {code: 'bad-setting'}, bad);
+    t.throws(() => parsePortRange('qemu-ports', bad), {code: 'bad-setting'}, bad);
 });
 
 test('ssh checks the host key under the UUID, takes only the machine’s key, and reads nobody’s configuration', t => {
@@ -189,6 +191,8 @@ const row: Row = {
   url: 'tcp://127.0.0.1:20201',
   docker: 'v26.1.5',
   error: '',
+  labels: {tier: 'front'},
+  responseMs: 12,
 };
 
 test('the table has docker-machine’s columns', t => {
@@ -214,6 +218,21 @@ test('the table has docker-machine’s columns', t => {
   );
 });
 
+test('templates over the fields of ls, with and without a table', t => {
+  t.deepEqual(renderFormat('{{.Name}}\\t{{.DriverName}}', [row]), ['web\tqemu']);
+  t.deepEqual(renderFormat('table {{.Name}}\\t{{.State}}', [row, {...row, name: 'a-longer-name'}]), [
+    'NAME            STATE',
+    'web             Running',
+    'a-longer-name   Running',
+  ]);
+  t.deepEqual(
+    renderFormat('{{json .EngineOptions.Labels}} {{.ResponseTime}} {{if .ActiveHost}}!{{end}}', [row]),
+    ['["tier=front"] 12ms !'],
+  );
+  t.throws(() => renderFormat('{{.Nmae}}', [row]), {code: 'bad-setting'});
+  t.throws(() => renderFormat('{{.Name', []), {code: 'bad-setting'});
+});
+
 test('filters: either within a key, both across keys', t => {
   const filters = (...texts: string[]) => texts.map(parseFilter);
   t.true(matches(row, []));
@@ -221,7 +240,11 @@ test('filters: either within a key, both across keys', t => {
   t.true(matches(row, filters('name=^x', 'name=eb$')));
   t.false(matches(row, filters('name=^w', 'state=stopped')));
   t.true(matches(row, filters('state=running', 'driver=QEMU')));
-  t.throws(() => parseFilter('label=x'));
+  t.true(matches(row, filters('label=tier=front')));
+  t.true(matches(row, filters('label=tier')));
+  t.false(matches(row, filters('label=tier=back')));
+  t.false(matches(row, filters('swarm=main')));
+  t.throws(() => parseFilter('colour=red'));
   t.throws(() => parseFilter('name=('));
   t.throws(() => parseFilter('name'));
 });

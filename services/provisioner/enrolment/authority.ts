@@ -59,7 +59,7 @@ export interface Authority {
   /** A certificate with a fresh key for a server of ours, by its stable name and by `names`; nothing is kept. */
   signServer(names: readonly string[]): Promise<KeyAndCertificate>;
   /** The certificate of `user`, kept in `<home>/operators/<user>` and renewed when it runs out. */
-  clientCertificate(user: string): Promise<ClientCertificate>;
+  clientCertificate(user: string, options?: {readonly fresh?: boolean}): Promise<ClientCertificate>;
 }
 
 const FLEET = {certificate: 'ca.pem', key: 'ca-key.pem'} as const;
@@ -101,11 +101,12 @@ export async function openAuthority(options: {home: string; clock: Clock}): Prom
       };
       return {key, certificate: await signLeaf(fleet, {...leaf, use: ['server'], ...leafValidity(fleet)})};
     },
-    clientCertificate: async user => {
+    clientCertificate: async (user, {fresh = false} = {}) => {
       checkUser(user);
       const kept = join(home, 'operators', user);
       const found = await readClient(kept);
-      if (found !== undefined && isCurrent(found, pems, clock.now())) return {...found, folder: kept};
+      if (!fresh && found !== undefined && isCurrent(found, pems, clock.now()))
+        return {...found, folder: kept};
 
       const {key, publicKey} = await createLeafKey();
       const cert = await signLeaf(operators, {
@@ -117,7 +118,8 @@ export async function openAuthority(options: {home: string; clock: Clock}): Prom
       const files = {'cert.pem': cert, 'key.pem': key, 'ca.pem': pems.fleet.certificate};
       if (!(await createFolderOnce(kept, files))) {
         const other = await readClient(kept);
-        if (other !== undefined && isCurrent(other, pems, clock.now())) return {...other, folder: kept};
+        if (!fresh && other !== undefined && isCurrent(other, pems, clock.now()))
+          return {...other, folder: kept};
         await replaceFolder(kept, files);
       }
       return {cert, key, ca: pems.fleet.certificate, folder: kept};

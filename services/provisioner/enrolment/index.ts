@@ -49,8 +49,8 @@ export interface Enrolment {
   forget(machine: string): Promise<void>;
   /** PEM of the fleet's CA: what machines' and servers' certificates are checked against. */
   caPem(): Promise<string>;
-  /** The operator's certificate for Docker, in a folder that serves as DOCKER_CERT_PATH. */
-  clientCertificate(user: string): Promise<ClientCertificate>;
+  /** The operator's certificate for Docker, in a folder that serves as DOCKER_CERT_PATH; `fresh`: a new one. */
+  clientCertificate(user: string, options?: {readonly fresh?: boolean}): Promise<ClientCertificate>;
   /** A fresh key and certificate for a server of ours. */
   serverCertificate(names: readonly string[]): Promise<{key: string; certificate: string}>;
   /** What {@link buildApp} needs to serve the same ledger over HTTPS. */
@@ -106,7 +106,7 @@ export async function openEnrolment(options: {home: string; clock: Clock}): Prom
     },
     forget: machine => store.remove(machine),
     caPem: async () => (await authority()).fleetCa,
-    clientCertificate: async user => (await authority()).clientCertificate(user),
+    clientCertificate: async (user, options) => (await authority()).clientCertificate(user, options),
     serverCertificate: async names => (await authority()).signServer(names),
     deps,
   };
