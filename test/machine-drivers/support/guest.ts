@@ -4,7 +4,6 @@
  */
 import {spawn} from 'node:child_process';
 import {access, mkdir, readFile, rmdir, writeFile} from 'node:fs/promises';
-import {createServer as createTlsServer} from 'node:https';
 import {createServer} from 'node:net';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
@@ -15,6 +14,7 @@ import {exec} from '../../../services/common/exec.ts';
 import type {EnrolmentConfig} from '../../../services/common/contracts/enrolment.ts';
 import {layoutUnder} from '../../../services/enrol-agent/layout.ts';
 import {makeRequest} from '../../../services/enrol-agent/request.ts';
+import {serveDocker} from './docker.ts';
 import type {Endpoint} from '../../../machine-drivers/driver.ts';
 
 const guestCommand = fileURLToPath(new URL('../fixtures/guest-command.ts', import.meta.url));
@@ -103,28 +103,7 @@ export async function startGuest(t: ExecutionContext, root: string, sshd: string
       await writeFile(layout.config, JSON.stringify(enrolment));
       await makeRequest(layout, enrolment);
     },
-    serveDocker: async () => {
-      // written when certificate and CA are both there
-      while (
-        !(await access(layout.enrolled).then(
-          () => true,
-          () => false,
-        ))
-      )
-        await delay(20);
-      const [cert, key, ca] = await Promise.all(
-        [layout.certificate, layout.key, layout.clientCa].map(path => readFile(path)),
-      );
-      const server = createTlsServer(
-        {cert, key, ca, requestCert: true, rejectUnauthorized: true},
-        (request, response) => {
-          response.statusCode = request.url === '/_ping' ? 200 : 404;
-          response.end('OK');
-        },
-      );
-      t.teardown(() => server.close());
-      server.listen({host: '127.0.0.1', port: dockerPort});
-    },
+    serveDocker: async () => void (await serveDocker(t, layout, dockerPort)),
     changeHostKey: async () => {
       await stop();
       await exec(['mv', hostKey, `${hostKey}.old`], {timeoutMs: 5000});
