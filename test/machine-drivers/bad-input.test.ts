@@ -199,5 +199,8 @@ test.serial('rm asks, and does nothing when nobody can answer', async t => {
 });
 
 test.serial('no name means the machine called default', async t => {
-  t.regex(lastLine(await (await bench(t)).run('status')), /No machine name\(s\) specified and no "default" machine exists/);
+  t.regex(
+    lastLine(await (await bench(t)).run('status')),
+    /No machine name\(s\) specified and no "default" machine exists/,
+  );
 });
