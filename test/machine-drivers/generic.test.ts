@@ -1,10 +1,11 @@
 /** `machine create -d generic` and the life after it, against a real sshd, the real agent and the real CA. */
-import {readFile} from 'node:fs/promises';
+import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import anyTest from 'ava';
 import type {ExecutionContext} from 'ava';
 import {X509Certificate} from 'node:crypto';
 import {systemClock} from '../../services/common/clock.ts';
+import {sha256} from '../../services/common/hash.ts';
 import {exec} from '../../services/common/exec.ts';
 import type {ExecResult} from '../../services/common/exec.ts';
 import {layoutUnder} from '../../services/enrol-agent/layout.ts';
@@ -21,6 +22,7 @@ const dockerPort = 32_376;
 
 interface Bench {
   readonly host: LoopbackHost;
+  readonly home: string;
   readonly folder: string;
   readonly create: (...words: string[]) => Promise<ExecResult>;
   readonly run: (...words: string[]) => Promise<ExecResult>;
@@ -40,7 +42,7 @@ async function bench(t: ExecutionContext): Promise<Bench> {
         ['--generic-engine-port', String(dockerPort), '--timeout', '60', ...words],
       ].flat(),
     );
-  return {host, folder: join(home, 'machines', 'web'), run, create};
+  return {home, host, folder: join(home, 'machines', 'web'), run, create};
 }
 
 async function created(t: ExecutionContext): Promise<Bench & {docker: DockerStandIn}> {
@@ -58,7 +60,7 @@ async function created(t: ExecutionContext): Promise<Bench & {docker: DockerStan
 }
 
 test('a host is taken over, worked with, and given back', async t => {
-  const {host, run} = await created(t);
+  const {home, host, run} = await created(t);
   t.is((await run('ls', '-q')).stdout, 'web\n');
   t.is((await run('status', 'web')).stdout, 'Running\n');
   t.is((await run('url', 'web')).stdout, `tcp://127.0.0.1:${dockerPort}\n`);
@@ -73,7 +75,11 @@ test('a host is taken over, worked with, and given back', async t => {
   const refused = await run('stop', 'web');
   t.is(refused.code, 1);
   t.regex(refused.stderr, /generic driver does not support stop/);
+  const context = join(home, '.docker', 'contexts', 'meta', sha256('web'), 'meta.json');
+  t.regex(await readFile(context, 'utf8'), new RegExp(`"Host":"tcp://127.0.0.1:${dockerPort}"`));
+  t.is((await run('active')).code, 1);
   t.is((await run('rm', '-y', 'web')).code, 0);
+  await t.throwsAsync(readFile(context), {code: 'ENOENT'});
   t.is((await host.authorizedKeys()).length, 1);
   t.is((await run('ls', '-q')).stdout, '');
 });
@@ -97,6 +103,23 @@ test('new certificates keep the names, and what was revoked by them is another k
   t.is((await run('version', 'web')).stdout, '26.1.5\n');
   const again = await run('provision', 'web');
   t.is(again.code, 0, again.stderr);
+});
+
+test('upgrade asks the host’s own updater, and waits for it', async t => {
+  const {host, run} = await created(t);
+  const none = await run('upgrade', 'web');
+  t.is(none.code, 1);
+  t.regex(none.stderr, /"web" is not updated by a server: create machines with --update-server/);
+  await writeFile(join(host.root, 'release'), '1.0.0');
+  t.is((await run('upgrade', 'web')).stdout, 'web already runs 1.0.0\n');
+  await writeFile(join(host.root, 'offered'), '1.1.0');
+  t.is((await run('upgrade', 'web')).stdout, 'web runs 1.1.0, before 1.0.0\n');
+  await writeFile(join(host.root, 'offered'), '1.2.0');
+  t.deepEqual(JSON.parse((await run('upgrade', '--output', 'json', 'web')).stdout), {
+    name: 'web',
+    from: '1.1.0',
+    to: '1.2.0',
+  });
 });
 
 test('what is wrong with the host is said in one line, exit code 3, and nothing is left', async t => {

@@ -1,4 +1,5 @@
 /** The parts that are data in, data out. */
+import {readFile} from 'node:fs/promises';
 import test from 'ava';
 import * as fc from 'fast-check';
 import {lastLine} from '../../machine-drivers/console.ts';
@@ -6,6 +7,8 @@ import {fleetWire, macAddress, wireAddress} from '../../machine-drivers/drivers/
 import {parsePublish, parseSize} from '../../machine-drivers/drivers/qemu/settings.ts';
 import {parsePortRange, portOrder} from '../../machine-drivers/forwarded-ports.ts';
 import {renderFormat, renderTable} from '../../machine-drivers/format/listing.ts';
+import {engineFiles, imageDaemonConfig} from '../../machine-drivers/engine-options.ts';
+import {parseStatus} from '../../machine-drivers/upgrade.ts';
 import {matches} from '../../machine-drivers/listing.ts';
 import type {Row} from '../../machine-drivers/listing.ts';
 import {checkMachineName, compareNames, isMachineName} from '../../machine-drivers/names.ts';
@@ -247,4 +250,57 @@ test('filters: either within a key, both across keys', t => {
   t.throws(() => parseFilter('colour=red'));
   t.throws(() => parseFilter('name=('));
   t.throws(() => parseFilter('name'));
+});
+
+test('what the host says of its updates is read', t => {
+  const text = [
+    'version   1.2.0 (slot b, not proven yet)',
+    'root hash abc',
+    'phase     proving',
+    'waits for the reboot lock',
+    'failed    1.3.0 at 2026-11-25T00:00:00Z: unhealthy (docker)',
+  ].join('\n');
+  t.deepEqual(parseStatus(text), {
+    version: '1.2.0',
+    proven: false,
+    phase: 'proving',
+    waitsFor: 'the reboot lock',
+    failed: ['1.3.0 at 2026-11-25T00:00:00Z: unhealthy (docker)'],
+  });
+  t.true(parseStatus('version   1.2.0 (slot a)\nphase     idle').proven);
+  t.throws(() => parseStatus('hawserctl: no such command'), {code: 'driver-failed'});
+});
+
+const noEngine = {options: [], environment: [], labels: [], insecureRegistries: [], registryMirrors: []};
+
+test('docker-machine’s engine flags become daemon.json and a drop-in, over what the image has', async t => {
+  const image = new URL('../../image-build/files/usr/share/hawser/etc/docker/daemon.json', import.meta.url);
+  t.deepEqual(imageDaemonConfig, JSON.parse(await readFile(image, 'utf8')));
+  t.deepEqual(engineFiles(noEngine), []);
+  const [daemon, dropIn] = engineFiles({
+    options: ['dns=10.0.0.1', 'dns=10.0.0.2', 'mtu=1400', 'icc=false', 'userland-proxy', 'log-driver=journald'],
+    environment: ['HTTP_PROXY=http://proxy:3128/%20"x"'],
+    labels: ['tier=front'],
+    insecureRegistries: ['10.0.0.0/8'],
+    registryMirrors: ['https://mirror'],
+    storageDriver: 'btrfs',
+  });
+  const {'log-opts': _, ...kept} = imageDaemonConfig;
+  t.is(daemon?.path, '/etc/docker/daemon.json');
+  t.deepEqual(JSON.parse(daemon?.contents ?? ''), {
+    ...kept,
+    dns: ['10.0.0.1', '10.0.0.2'],
+    mtu: 1400,
+    icc: false,
+    'userland-proxy': true,
+    'log-driver': 'journald',
+    labels: ['tier=front'],
+    'insecure-registries': ['10.0.0.0/8'],
+    'registry-mirrors': ['https://mirror'],
+    'storage-driver': 'btrfs',
+  });
+  t.is(dropIn?.contents, '[Service]\nEnvironment="HTTP_PROXY=http://proxy:3128/%%20\\"x\\""\n');
+  for (const options of [['tlsverify'], ['host=tcp://0.0.0.0'], ['='], ['Bad Name=1']])
+    t.throws(() => engineFiles({...noEngine, options}), {code: 'bad-setting'}, options[0]);
+  t.throws(() => engineFiles({...noEngine, environment: ['no value']}), {code: 'bad-setting'});
 });

@@ -17,6 +17,8 @@ export class FakeCloud {
   static readonly password = 'open sesame';
   /** What is asked for; absent in tests that are not about it. */
   locked = false;
+  /** The machine for which there is no room. */
+  failFor = '';
   /** Questions asked. */
   calls = 0;
   #next = 1;
@@ -67,8 +69,18 @@ export function fakeDriver(cloud: FakeCloud, options: FakeOptions = {}): Driver 
   return {
     name: 'fake',
     summary: 'in memory',
-    flags: [{name: 'fake-refuse', type: 'boolean', summary: 'fail the check'}],
-    configure: flags => Promise.resolve({refuse: flags.get('fake-refuse') === true}),
+    flags: [
+      {name: 'fake-refuse', type: 'boolean', summary: 'fail the check'},
+      {name: 'fake-size', type: 'integer', summary: 'how big'},
+    ],
+    sizeFlag: 'fake-size',
+    configure: flags => {
+      const size = flags.get('fake-size');
+      return Promise.resolve({
+        refuse: flags.get('fake-refuse') === true,
+        ...(size === undefined ? {} : {size}),
+      });
+    },
     preCreateCheck: (settings, {env}) => {
       try {
         cloud.enter(env);
@@ -101,6 +113,7 @@ export function fakeDriver(cloud: FakeCloud, options: FakeOptions = {}): Driver 
           await host.firstBoot([]);
           return ensureThing('disk', machine);
         case 'server':
+          if (machine.name === cloud.failFor) throw new MachineError('quota', 'there is no room');
           return ensureThing('server', machine);
         default:
           throw new Error(`no step ${step}`);

@@ -58,6 +58,16 @@ export async function startLoopbackHost(
   await copyFile(`${key}.pub`, at('/root/.ssh/authorized_keys'));
   await program(at('/usr/local/bin/sudo'), 'exec "$@"');
   await program(at('/usr/local/bin/systemctl'), `echo "$@" >> ${root}/systemctl.log`);
+  // The update agent's words, over files: what it really does is test/e2e's matter.
+  await program(
+    at('/usr/local/bin/hawserctl'),
+    [
+      `cd ${root}; test -f release || { echo 'no update.json' >&2; exit 1; }`,
+      'if [ "$1" = apply ]; then test ! -f offered || mv offered release; exit 0; fi',
+      'echo "version   $(cat release) (slot a)"; echo "phase     idle"',
+      'test ! -f broken || cat broken',
+    ].join('\n'),
+  );
   const run = agent === 'real' ? `exec '${process.execPath}' '${enrolAgent}' "$@"` : 'exit 0';
   await program(at('/usr/lib/hawser/hawser-enrol'), run);
   const port = await freePort();
