@@ -7,12 +7,16 @@ import type {Topic} from './help.ts';
 import {parseArguments} from './parse.ts';
 import {nearest} from './suggest.ts';
 
+/** What a part's table may depend on. */
+export interface PartContext {
+  readonly env: CommandContext['env'];
+  readonly words: readonly string[];
+  readonly parts: readonly Part[];
+}
+
 /** A part's commands, loaded only when one of them is called, so that help stays quick. */
 export interface Part extends Topic {
-  load(given: {
-    readonly env: CommandContext['env'];
-    readonly words: readonly string[];
-  }): Promise<readonly Command[]>;
+  load(given: PartContext): Promise<readonly Command[]>;
 }
 
 /** What the words ask for. */
@@ -42,7 +46,7 @@ export async function resolveRequest(
       parts.map(candidate => candidate.word),
     );
 
-  const commands = (await part.load({env, words})).filter(
+  const commands = (await part.load({env, words, parts})).filter(
     command => command.name.split(' ')[0] === part.word,
   );
   const found = matchCommand(commands, words);

@@ -45,8 +45,9 @@ export function asHawser(argv: readonly string[], env: Environment): Translated 
       });
   }
   const rest = argv.slice(index);
-  const words =
-    rest[0] === 'help' || rest.length === 0 ? ['machine', ...rest.slice(1), '--help'] : ['machine', ...rest];
+  const help = rest[0] === 'help' || rest.length === 0;
+  const own = help ? ['machine', ...rest.slice(1), '--help'] : ['machine', ...rest];
+  const words = rest[0] === 'completion' ? rest : own;
   return {
     argv: [...before, ...words],
     env: {

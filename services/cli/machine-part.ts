@@ -8,16 +8,14 @@ import {systemClock} from '../common/clock.ts';
 import type {Command, CommandContext} from '../common/command.ts';
 import {resolvePaths} from '../common/paths.ts';
 import type {IgnitionConfig} from '../provisioner/config/ignition.ts';
+import type {PartContext} from './dispatch.ts';
 import {CliError} from './errors.ts';
 import {tellServer} from './machine-gone.ts';
 
 export async function machinePart({
   env,
   words,
-}: {
-  readonly env: CommandContext['env'];
-  readonly words: readonly string[];
-}): Promise<readonly Command[]> {
+}: Pick<PartContext, 'env' | 'words'>): Promise<readonly Command[]> {
   return machineCommands({...machineTools, registry: await allDrivers(env, words)});
 }
 

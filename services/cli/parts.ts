@@ -75,6 +75,11 @@ export function listParts(): readonly Part[] {
       load: async () => (await import('../reboot-lock/commands.ts')).lockCommands,
     },
     {
+      word: 'completion',
+      summary: 'teach a shell these commands',
+      load: async ({parts}) => (await import('./completion-part.ts')).completionPart(parts),
+    },
+    {
       word: 'config',
       summary: 'check and translate machine configurations',
       load: async () => (await import('../provisioner/config/commands.ts')).configCommands,
