@@ -16,6 +16,7 @@ import {coldBuildSeconds, helpSeconds, rebuildSeconds} from './build-times.ts';
 import {ensureDebianImage, type DebianImage} from './debian-image.ts';
 import {artefactBytes, artefactPath, ensureTools, openHawserImage, type HawserImage} from './image.ts';
 import {lockBench, measureLock, renderLock, type LockFigures} from './lock.ts';
+import {measureMachines, renderMachines, type MachineFigures} from './machines.ts';
 import {parseOptions, usage, type BenchOptions} from './options.ts';
 import {renderTable, rows, type ImageSizes} from './report.ts';
 import {compressedBytes} from './sizes.ts';
@@ -34,6 +35,7 @@ interface Collected {
   update: UpdateFigures | undefined;
   plainWrite: {readonly seconds: number; readonly cpuSeconds: number} | undefined;
   lock: {hawser: LockFigures; airlock: LockFigures} | undefined;
+  machines: MachineFigures | undefined;
 }
 
 interface Run {
@@ -73,6 +75,7 @@ async function main(): Promise<number> {
     update: undefined,
     plainWrite: undefined,
     lock: undefined,
+    machines: undefined,
   };
   let code = 0;
   try {
@@ -87,6 +90,8 @@ async function main(): Promise<number> {
   if (collected.update !== undefined)
     for (const line of renderUpdate(collected.update, collected.plainWrite)) progress.note(line);
   if (collected.lock !== undefined) for (const line of renderLock(collected.lock)) progress.note(line);
+  if (collected.machines !== undefined)
+    for (const line of renderMachines(collected.machines)) progress.note(line);
   if (options.json !== undefined) await writeJson(options.json, collected, code === 0);
   return code;
 }
@@ -102,6 +107,9 @@ async function measure(run: Run): Promise<void> {
     collected.lock = await withStep(progress, 'reboot lock beside airlock', () =>
       measureLock(lockBench, signal),
     );
+  }
+  if (wants('machines')) {
+    collected.machines = await withStep(progress, 'the machine layer itself', () => measureMachines());
   }
   if (wants('boot') || wants('size')) {
     const hawser = await openHawserImage(options.image ?? currentImage(paths));
