@@ -26,21 +26,31 @@ groups:
 `;
 
 test('groups become machines, with defaults, sizes and labels', t => {
-  const wanted = wantedMachines(parseFleetFile(text, 'f'), [fakeDriver(new FakeCloud())], createFlags, 'fake');
+  const wanted = wantedMachines(
+    parseFleetFile(text, 'f'),
+    [fakeDriver(new FakeCloud())],
+    createFlags,
+    'fake',
+  );
   t.deepEqual(
     wanted.map(({name}) => name),
     ['web-0', 'web-1', 'db-0'],
   );
   t.is(wanted[0]?.flags.get('fake-size'), 7);
-  t.deepEqual(wanted[0]?.labels, {site: 'home', tier: 'front', 'hawser.fleet': 'shop', 'hawser.group': 'web'});
+  t.deepEqual(wanted[0]?.labels, {
+    site: 'home',
+    tier: 'front',
+    'hawser.fleet': 'shop',
+    'hawser.group': 'web',
+  });
   t.is(wanted[2]?.labels['role'], 'etcd');
   t.deepEqual(wanted[2]?.flags.get('engine-opt'), ['dns=10.0.0.1']);
 });
 
 const refuses = test.macro({
   exec(t, given: string, pattern: RegExp) {
-    const error = t.throws<MachineError>(
-      () => wantedMachines(parseFleetFile(given, 'fleet.yaml'), [fakeDriver(new FakeCloud())], createFlags, 'fake'),
+    const error = t.throws<MachineError>(() =>
+      wantedMachines(parseFleetFile(given, 'fleet.yaml'), [fakeDriver(new FakeCloud())], createFlags, 'fake'),
     );
     t.regex(error?.message ?? '', pattern);
     t.truthy(error?.remedy);
@@ -54,12 +64,22 @@ test(refuses, 'fleet: shop\ngroups: {web: {}}', /count/);
 test(refuses, 'fleet: shop\ngroups: {web: {count: -1}}', /count/);
 test(refuses, 'fleet: shop\ngroups: {web: {count: 1, colour: red}}', /fleet\.yaml is not valid/);
 test(refuses, 'fleet: shop\ngroups: {web: {count: 1, driver: nova}}', /no driver "nova"/);
-test(refuses, 'fleet: shop\ngroups: {web: {count: 1, flags: {fake-colour: red}}}', /group web: fake has no flag "fake-colour"/);
+test(
+  refuses,
+  'fleet: shop\ngroups: {web: {count: 1, flags: {fake-colour: red}}}',
+  /group web: fake has no flag "fake-colour"/,
+);
 test(refuses, 'fleet: shop\ngroups: {web: {count: 1, size: big}}', /fake-size is "big", which is no integer/);
 test(refuses, 'fleet: shop\ngroups: {web: {count: 1, flags: {swarm: true}}}', /swarm is not taken/);
 test(refuses, 'fleet: shop\ngroups: {we_b: {count: 1}}', /cannot name a machine/);
 
-const target: Target = {name: 'web-0', group: 'web', driver: 'fake', settings: {size: 1}, labels: {'hawser.fleet': 'shop'}};
+const target: Target = {
+  name: 'web-0',
+  group: 'web',
+  driver: 'fake',
+  settings: {size: 1},
+  labels: {'hawser.fleet': 'shop'},
+};
 const machine: Present = {...target, finished: true, state: 'Running'};
 
 test('the plan: made, kept, started, finished, replaced, removed, taken', t => {
@@ -72,7 +92,11 @@ test('the plan: made, kept, started, finished, replaced, removed, taken', t => {
   t.deepEqual(kinds([{...machine, labels: {}}]), ['taken']);
   t.deepEqual(kinds([machine, {...machine, name: 'web-1'}]), ['keep', 'remove']);
   t.deepEqual(kinds([machine, {...machine, name: 'mine', labels: {}}]), ['keep']);
-  const [drifted] = planFleet([target], [{...machine, settings: {size: 2}, labels: {...machine.labels, x: 'y'}}], ours);
+  const [drifted] = planFleet(
+    [target],
+    [{...machine, settings: {size: 2}, labels: {...machine.labels, x: 'y'}}],
+    ours,
+  );
   t.deepEqual(drifted, {
     kind: 'replace',
     name: 'web-0',
@@ -143,7 +167,10 @@ test('a fleet is planned, made, grown, shown where it drifted, and destroyed', a
   t.deepEqual((await run('fleet', 'plan', file)).printed.at(-1), '3 keep');
   t.deepEqual((await run('machine', 'ls', '-q', '--filter', 'label=tier=front')).printed, ['web-0', 'web-1']);
 
-  await writeFile(file, text.replace('count: 2, size: 7', 'count: 1, size: 8').replace('db: {count: 1', 'db: {count: 2'));
+  await writeFile(
+    file,
+    text.replace('count: 2, size: 7', 'count: 1, size: 8').replace('db: {count: 1', 'db: {count: 2'),
+  );
   const plan = JSON.parse((await run('fleet', 'plan', '--output', 'json', file)).printed[0] ?? '') as {
     actions: {kind: string; name: string; why?: string[]}[];
   };
@@ -167,7 +194,9 @@ test('a machine that is not the fleet’s keeps its name', async t => {
   const {cloud, home, run} = await bench(t);
   await writeFile(join(home, 'fleet.yaml'), text);
   await run('machine', 'create', '-d', 'fake', 'web-1');
-  await t.throwsAsync(run('fleet', 'apply', 'fleet.yaml'), {message: /"web-1" exists and is not of the fleet shop/});
+  await t.throwsAsync(run('fleet', 'apply', 'fleet.yaml'), {
+    message: /"web-1" exists and is not of the fleet shop/,
+  });
   t.is((await run('fleet', 'destroy', '-y', 'fleet.yaml')).code, 0);
   t.is(cloud.things.filter(({kind}) => kind === 'server').length, 1);
 });
@@ -190,7 +219,9 @@ test('gc removes what no record tells of, after it was asked; adopt takes it in 
   t.deepEqual(shown.printed, ['fake  lost  00000000-0000-4000-8000-000000000001  server-3']);
   t.is(cloud.things.length, 3);
   await t.throwsAsync(run('machine', 'gc'), {message: /nobody is there to answer/});
-  await t.throwsAsync(run('machine', 'adopt', '-d', 'fake', 'elsewhere'), {message: /no machine "elsewhere"/});
+  await t.throwsAsync(run('machine', 'adopt', '-d', 'fake', 'elsewhere'), {
+    message: /no machine "elsewhere"/,
+  });
   t.deepEqual((await run('machine', 'adopt', '-d', 'fake', 'lost')).printed, ['lost']);
   t.deepEqual((await run('machine', 'gc', '-y')).printed, []);
   t.is((await run('machine', 'rm', '-y', 'lost')).code, 0);
@@ -206,7 +237,10 @@ test('keys that were changed at the cloud do not keep a machine from its operato
   cloud.locked = true;
   t.deepEqual((await run('machine', 'url', 'web')).printed, ['tcp://127.0.0.1:1']);
   t.deepEqual((await run('machine', 'ip', 'web')).printed, ['127.0.0.1']);
-  t.regex((await run('machine', 'ls')).printed[1] ?? '', /^web +- +fake +Error .*does not know FAKE_PASSWORD: set it$/);
+  t.regex(
+    (await run('machine', 'ls')).printed[1] ?? '',
+    /^web +- +fake +Error .*does not know FAKE_PASSWORD: set it$/,
+  );
   await t.throwsAsync(run('machine', 'stop', 'web'), {code: 'credentials'});
 });
 

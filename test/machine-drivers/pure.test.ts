@@ -278,7 +278,14 @@ test('docker-machine’s engine flags become daemon.json and a drop-in, over wha
   t.deepEqual(imageDaemonConfig, JSON.parse(await readFile(image, 'utf8')));
   t.deepEqual(engineFiles(noEngine), []);
   const [daemon, dropIn] = engineFiles({
-    options: ['dns=10.0.0.1', 'dns=10.0.0.2', 'mtu=1400', 'icc=false', 'userland-proxy', 'log-driver=journald'],
+    options: [
+      'dns=10.0.0.1',
+      'dns=10.0.0.2',
+      'mtu=1400',
+      'icc=false',
+      'userland-proxy',
+      'log-driver=journald',
+    ],
     environment: ['HTTP_PROXY=http://proxy:3128/%20"x"'],
     labels: ['tier=front'],
     insecureRegistries: ['10.0.0.0/8'],
