@@ -19,6 +19,7 @@ import {buildHardware, groupOf, registerMachine} from './hardware.ts';
 import {parseMachineInfo, parseMachineList, stateOf} from './machine-info.ts';
 import type {MachineInfo} from './machine-info.ts';
 import {hostonlyFiles, releaseAdapter, reserveNetwork, setForwards} from './network.ts';
+import {virtualboxPublisher} from './ova/publisher.ts';
 import {configureVirtualbox, readVirtualboxSettings, virtualboxFlags} from './settings.ts';
 import {VboxRefusal, isMissing, vboxManage} from './vboxmanage.ts';
 import type {VboxManage} from './vboxmanage.ts';
@@ -128,6 +129,7 @@ export const virtualboxDriver: Driver = {
   // VirtualBox's NAT: the host is 10.0.2.2.
   serverFromInside: (_, address) =>
     ['127.0.0.1', 'localhost'].includes(address.host) ? {host: '10.0.2.2', port: address.port} : address,
+  publisher: virtualboxPublisher,
   consoleLog: machine => join(disksOf(machine).folder, 'console.log'),
 };
 
