@@ -39,6 +39,7 @@ if (missing === undefined) {
         settings,
         env,
         fresh: 'Running',
+        slow: true,
         power: false,
         vanished: 'needs-force',
         shared: ['sshPort'],

@@ -24,6 +24,7 @@ if (missing === undefined) {
         driver: genericDriver,
         settings,
         fresh: 'Running',
+        slow: true,
         power: false,
         vanished: 'needs-force',
         count: async ({uuid}) => ({

@@ -7,13 +7,13 @@ import type {FirstBootFile} from '../../ports.ts';
 import {freeAddress, parseCidr, sameNetwork} from './cidr.ts';
 import type {Cidr} from './cidr.ts';
 import {natRules, parseHostOnlyAdapters} from './machine-info.ts';
-import type {MachineInfo} from './machine-info.ts';
+import type {HostOnlyAdapter, MachineInfo} from './machine-info.ts';
 import type {VirtualboxSettings} from './settings.ts';
 import {isMissing} from './vboxmanage.ts';
 import type {VboxManage} from './vboxmanage.ts';
 
-const APPEARS_TRIES = 20;
-const APPEARS_PAUSE_MS = 500;
+const APPEARS_TRIES = 40;
+const APPEARS_PAUSE_MS = 250;
 const guestPorts = {ssh: 22, docker: 2376} as const;
 
 /** Ports of 127.0.0.1, and on a shared adapter an address and the adapter itself: one machine at a time. */
@@ -36,19 +36,21 @@ export function reserveNetwork(
         remedy: 'give a wider network with --virtualbox-hostonly-cidr',
       });
     }
-    return {...ports, hostonlyAddress: address, ...(await ensureAdapter(cidr, vbox, host, others))};
+    return {...ports, hostonlyAddress: address, ...(await ensureAdapter(machine, cidr, vbox, host, others))};
   });
 }
 
 /** The adapter with this network; made when there is none. Throws when two have it: traffic would go to either. */
 async function ensureAdapter(
+  machine: DriverMachine,
   cidr: Cidr,
   vbox: VboxManage,
   host: DriverHost,
   others: readonly Resources[],
 ): Promise<Resources> {
   const list = async () => parseHostOnlyAdapters(await vbox('list', 'hostonlyifs'));
-  const fitting = (await list()).filter(adapter => sameNetwork(adapter, cidr));
+  const there = await list();
+  const fitting = there.filter(adapter => sameNetwork(adapter, cidr));
   if (fitting.length > 1) {
     const names = fitting.map(({name}) => name).join(', ');
     throw new MachineError('driver-failed', `${names} have the same network ${cidr.address}/${cidr.prefix}`, {
@@ -56,14 +58,12 @@ async function ensureAdapter(
     });
   }
   const [found] = fitting;
+  const begun = begunAdapter(machine, there, others);
   if (found !== undefined) {
-    const ours = others.some(other => other['hostonlyMade'] === found.name);
+    const ours = begun === found.name || others.some(other => other['hostonlyMade'] === found.name);
     return {hostonlyAdapter: found.name, ...(ours ? {hostonlyMade: found.name} : {})};
   }
-  const said = await vbox('hostonlyif', 'create');
-  const [, name] = /Interface '([^']+)' was successfully created/.exec(said) ?? [];
-  if (name === undefined)
-    throw new MachineError('driver-failed', `VBoxManage hostonlyif create answered: ${said.trim()}`);
+  const name = begun ?? (await createAdapter(there, vbox, host));
   // It may be listed only after a while; configured before that, it is lost.
   await until(host, `the adapter ${name} did not appear`, async () =>
     (await list()).some(one => one.name === name),
@@ -77,18 +77,47 @@ async function ensureAdapter(
   return {hostonlyAdapter: name, hostonlyMade: name};
 }
 
+/** VirtualBox chooses the name: those that were there before are written down first, so that the new one is known. */
+async function createAdapter(
+  before: readonly HostOnlyAdapter[],
+  vbox: VboxManage,
+  host: DriverHost,
+): Promise<string> {
+  await host.note('network', {hostonlyBefore: before.map(({name}) => name).join(',')});
+  const said = await vbox('hostonlyif', 'create');
+  const [, name] = /Interface '([^']+)' was successfully created/.exec(said) ?? [];
+  if (name !== undefined) return name;
+  throw new MachineError('driver-failed', `VBoxManage hostonlyif create answered: ${said.trim()}`);
+}
+
+/** The adapter that an earlier try made and did not get to write down. */
+function begunAdapter(
+  {resources}: DriverMachine,
+  there: readonly HostOnlyAdapter[],
+  others: readonly Resources[],
+): string | undefined {
+  const before = resources['hostonlyBefore'];
+  if (typeof before !== 'string' || resources['hostonlyMade'] !== undefined) return undefined;
+  const known = new Set([...before.split(','), ...others.map(other => String(other['hostonlyAdapter']))]);
+  const unknown = there.filter(({name}) => !known.has(name));
+  // Of several, somebody else made some: none is touched.
+  return unknown.length === 1 ? unknown[0]?.name : undefined;
+}
+
 /** Removes the adapter that we made once no other machine of the store uses it. */
 export async function releaseAdapter(
   machine: DriverMachine,
   vbox: VboxManage,
   host: DriverHost,
 ): Promise<void> {
-  const made = machine.resources['hostonlyMade'];
-  if (typeof made !== 'string') return;
+  const {hostonlyMade, hostonlyBefore} = machine.resources;
+  if (hostonlyMade === undefined && hostonlyBefore === undefined) return;
   await host.reserve('released', async others => {
-    if (others.some(other => other['hostonlyAdapter'] === made)) return {};
+    const there = parseHostOnlyAdapters(await vbox('list', 'hostonlyifs'));
+    const made = hostonlyMade ?? begunAdapter(machine, there, others);
+    if (made === undefined || others.some(other => other['hostonlyAdapter'] === made)) return {};
     try {
-      await vbox('hostonlyif', 'remove', made);
+      await vbox('hostonlyif', 'remove', String(made));
     } catch (error) {
       if (!isMissing(error)) throw error;
     }

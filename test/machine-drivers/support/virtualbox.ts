@@ -25,7 +25,7 @@ export async function standInVirtualBox(home: string): Promise<StandIn> {
   const program = join(folder, 'VBoxManage');
   await writeFile(
     program,
-    `#!/bin/sh\nexec '${process.execPath}' --disable-warning=ExperimentalWarning '${standIn}' '${stateFile}' "$@"\n`,
+    `#!/bin/sh\nexport NODE_COMPILE_CACHE='${folder}/node'\nexec '${process.execPath}' --disable-warning=ExperimentalWarning '${standIn}' '${stateFile}' "$@"\n`,
   );
   await chmod(program, 0o755);
   // The beginning of a GPT disk is enough: nothing boots it.
