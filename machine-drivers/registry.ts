@@ -1,13 +1,14 @@
 /** The drivers, by an explicit list, and those outside the tree. Nothing else in the core names one. */
 import type {Driver} from './driver.ts';
 import {genericDriver} from './drivers/generic/index.ts';
+import {openstackDriver} from './drivers/openstack/index.ts';
 import {qemuDriver} from './drivers/qemu/index.ts';
 import {virtualboxDriver} from './drivers/virtualbox/index.ts';
 import {MachineError} from './errors.ts';
 
 export type Registry = readonly Driver[];
 
-export const drivers: Registry = [qemuDriver, virtualboxDriver, genericDriver];
+export const drivers: Registry = [qemuDriver, virtualboxDriver, openstackDriver, genericDriver];
 
 export const defaultDriver = qemuDriver.name;
 

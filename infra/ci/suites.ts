@@ -43,4 +43,13 @@ export const suites: readonly Suite[] = [
     needsImage: true,
     onlyByName: true,
   },
+  // against a cloud that infra/labs/openstack/main.ts brings up, and runs this suite in
+  {
+    name: 'openstack',
+    files: ['test/openstack/**'],
+    concurrency: 1,
+    timeout: '60m',
+    needsImage: false,
+    onlyByName: true,
+  },
 ];
