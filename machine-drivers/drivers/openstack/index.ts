@@ -53,6 +53,7 @@ export const openstackDriver: Driver = {
   summary: 'servers of an OpenStack cloud',
   flags: openstackFlags,
   parallel: PARALLEL,
+  sizeFlag: 'openstack-flavor-name',
   configure: configureOpenStack,
   preCreateCheck: (given, context) => checkBefore(readSettings(given), context),
   login: given => readSettings(given).sshUser ?? machineUser,
