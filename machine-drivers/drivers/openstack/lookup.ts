@@ -96,8 +96,13 @@ async function imageById(session: Session, id: string): Promise<GlanceImage> {
   });
 }
 
-async function findFlavor(session: Session, wanted: Reference): Promise<Flavor> {
+async function findFlavor(session: Session, wanted: Reference | undefined): Promise<Flavor> {
   const flavors = await listFlavors(session);
+  if (wanted === undefined) {
+    throw new MachineError('bad-setting', 'the size of the machine is not given', {
+      remedy: `give --openstack-flavor-name or OS_FLAVOR_NAME: there are ${names(flavors)}`,
+    });
+  }
   const found = flavors.filter(flavor =>
     'id' in wanted ? flavor.id === wanted.id : flavor.name === wanted.name,
   );

@@ -32,7 +32,8 @@ export type CloudReference = Static<typeof CloudReference>;
 
 export const OpenStackSettings = Type.Object({
   access: CloudReference,
-  flavor: Reference,
+  /** Needed by what is made only: `gc` and `adopt` look without it. */
+  flavor: Type.Optional(Reference),
   image: Type.Optional(Reference),
   /** Absolute: a built image; what was published of it is used. */
   builtImage: Type.Optional(Type.String()),
@@ -69,12 +70,6 @@ export async function configureOpenStack(
   from: ConfigureContext,
 ): Promise<OpenStackSettings> {
   const builtImage = flagString(flags, 'image');
-  const flavor = reference(flags, 'flavor');
-  if (flavor === undefined) {
-    throw new MachineError('bad-setting', 'the size of the machine is not given', {
-      remedy: 'give --openstack-flavor-name or OS_FLAVOR_NAME',
-    });
-  }
   const groups = list(flagString(flags, 'openstack-sec-groups'));
   const metadata = flagString(flags, 'openstack-metadata');
   const floatingPool = flagString(flags, 'openstack-floatingip-pool');
@@ -83,7 +78,7 @@ export async function configureOpenStack(
     throw badSetting('openstack-floating-ip', floatingAddress, 'give an address');
   return {
     access: await configureAccess(flags, from),
-    flavor,
+    ...given('flavor', reference(flags, 'flavor')),
     ...given('image', reference(flags, 'image')),
     ...given('builtImage', builtImage === undefined ? undefined : resolve(from.cwd, builtImage)),
     ...given('network', reference(flags, 'net')),

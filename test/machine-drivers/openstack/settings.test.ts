@@ -87,7 +87,6 @@ test('what is given becomes what is kept', async t => {
 });
 
 const wrong: ReadonlyArray<readonly [string, Values]> = [
-  ['no flavor', {}],
   ['two flavors', {...flavor, 'openstack-flavor-id': 'i'}],
   ['a network without its length', {...flavor, 'openstack-allow-cidr': ['203.0.113.7']}],
   ['a length that is too long', {...flavor, 'openstack-allow-cidr': ['203.0.113.7/33']}],
