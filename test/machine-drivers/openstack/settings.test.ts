@@ -18,13 +18,12 @@ function configure(flags: Values, env: Readonly<Record<string, string>> = {OS_CL
 }
 
 /** docker-machine's, of its last release. */
-const theirs = [
-  ...['auth-url', 'insecure', 'cacert', 'domain-id', 'domain-name', 'username', 'password', 'tenant-name'],
-  ...['tenant-id', 'region', 'availability-zone', 'endpoint-type', 'flavor-id', 'flavor-name', 'image-id'],
-  ...['image-name', 'keypair-name', 'private-key-file', 'user-data-file', 'net-id', 'net-name', 'sec-groups'],
-  ...['nova-network', 'floatingip-pool', 'ip-version', 'ssh-user', 'ssh-port', 'active-timeout'],
-  ...['config-drive', 'metadata'],
-];
+const theirs = (
+  'auth-url insecure cacert domain-id domain-name username password tenant-name tenant-id region ' +
+  'availability-zone endpoint-type flavor-id flavor-name image-id image-name keypair-name private-key-file ' +
+  'user-data-file net-id net-name sec-groups nova-network floatingip-pool ip-version ssh-user ssh-port ' +
+  'active-timeout config-drive metadata'
+).split(' ');
 
 test("each of docker-machine's flags is taken, or refused with what to do instead", t => {
   for (const name of theirs) {

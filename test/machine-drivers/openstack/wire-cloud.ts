@@ -107,7 +107,7 @@ export class WireCloud {
     }
     if (name === 'floatingips') thing['floating_ip_address'] = `172.24.${number >> 8}.${number & 255}`;
     if (name === 'security-group-rules') {
-      const same = ({id: _, ...rest}: Thing) => JSON.stringify(rest);
+      const same = (rule: Thing) => JSON.stringify({...rule, id: ''});
       if (this.things[name].some(rule => same(rule) === same(thing))) return inUse('SecurityGroupRuleExists');
     }
     if (name === 'servers') {
