@@ -27,7 +27,10 @@ if ((await findLab()) === undefined) anyTest(skipped, t => t.pass());
 else {
   let image: Promise<string> | undefined;
   const session = await enterLab({
-    teardown: end => anyTest.after.always('leave the cloud', async () => void (await end())),
+    teardown: end =>
+      anyTest.after.always('leave the cloud', async () => {
+        await end();
+      }),
   });
 
   conformance(anyTest.serial, {
@@ -50,6 +53,7 @@ else {
         driver: openstackDriver,
         settings,
         fresh: 'Running',
+        slow: true,
         env: {OS_PASSWORD: password},
         shared: ['project', 'region', 'image', 'flavor', 'network', 'pool', 'securityGroup'],
         together: 20,

@@ -27,11 +27,10 @@ test('the real image boots by UEFI from Glance, finds its configuration and come
   const published = Date.now();
   await operator.must(['image', 'publish', '--to', 'openstack', image ?? '']);
   const began = Date.now();
-  const created = await operator.run([
-    ...['machine', 'create', 'real', '--openstack-flavor-name', 'm1.small'],
-    // The lab's guests have no network: nobody answers there, and creation ends with the platform's part.
-    ...['--openstack-ssh-address', '127.0.0.1:1', '--timeout', '1'],
-  ]);
+  // The lab's guests have no network: nobody answers there, and creation ends with the platform's part.
+  const nowhere = ['--openstack-ssh-address', '127.0.0.1:1', '--timeout', '1'];
+  const flavor = ['--openstack-flavor-name', 'm1.small'];
+  const created = await operator.run(['machine', 'create', 'real', ...flavor, ...nowhere]);
   t.regex(lastLine(created.stderr), /not finished/);
   const active = Date.now();
   const id = await firstServer(session);

@@ -16,11 +16,10 @@ test('published, made with user data and a floating address, enrolled, stopped, 
   await mkdir(root);
   const guest = await startGuest(t, root, (await findSshd()) ?? '');
   const at = ({host, port}: {host: string; port: number}) => `${host}:${port}`;
-  const creating = operator.run([
-    ...['machine', 'create', 'web', ...size, '--openstack-floatingip-pool', 'public'],
-    ...['--openstack-ssh-user', guest.login, '--openstack-ssh-address', at(guest.endpoint.ssh)],
-    ...['--openstack-docker-address', at(guest.endpoint.docker), '--output', 'json'],
-  ]);
+  const words = `machine create web --openstack-floatingip-pool public --output json
+    --openstack-ssh-user ${guest.login} --openstack-ssh-address ${at(guest.endpoint.ssh)}
+    --openstack-docker-address ${at(guest.endpoint.docker)}`;
+  const creating = operator.run([...words.split(/\s+/), ...size]);
   // What Ignition does, done here with the bytes that Nova would give the machine.
   const {keys, enrolment} = readFirstBoot(await userDataOf(admin, await firstServer(session)));
   await guest.firstBoot(keys, enrolment);
