@@ -54,7 +54,7 @@ export async function demonstrate(stage: Stage): Promise<void> {
   );
   const server = await timed(stage, 'update server', async () => {
     const started = await startFleetServer(progress, signal);
-    await prepareGroup(signal);
+    await prepareGroup(options.machines, signal);
     return started;
   });
   try {

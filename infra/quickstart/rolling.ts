@@ -11,18 +11,23 @@ import type {Load} from './load.ts';
 import {rollingUpdate, type RollingUpdate} from './rolling-report.ts';
 import {allRest, untilChanged, untilReported, type Watch} from './watch.ts';
 
-const POLL_SECONDS = 15;
+/** A run of the agent costs seconds of a processor where machines are emulated. */
+const POLL_SECONDS = 30;
 export const SETTLE_MS = 15_000;
 
 export const groupName = 'quickstart';
 export const channel = 'stable';
 
-/** One machine after the other; the first failure stops the rollout. */
-export async function prepareGroup(signal: AbortSignal): Promise<void> {
+/**
+ * One machine after the other, from the fetch on: emulated machines share the processors of this one, and those that
+ * serve must not wait for those that fetch. The first failure stops the rollout.
+ */
+export async function prepareGroup(machines: number, signal: AbortSignal): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'hawser-group-'));
   try {
     const path = join(folder, 'group.yaml');
-    const config = {channel, pollSeconds: POLL_SECONDS, stopAfter: 1, stageAhead: true, lock: {slots: 1}};
+    const waves = Array.from({length: machines - 1}, () => ({machines: 1}));
+    const config = {channel, pollSeconds: POLL_SECONDS, stopAfter: 1, waves, lock: {slots: 1}};
     await writeFile(path, stringify(config));
     await hawser(['channel', 'set', channel], {signal});
     await hawser(['group', 'set', groupName, path], {signal});
