@@ -19,7 +19,7 @@ export const suites: readonly Suite[] = [
     name: 'quick',
     files: [
       'test/{bench,cli,common,enrol-agent,image-build,infra,machine-drivers,provisioner}/**',
-      'test/{labs,reboot-lock,update-agent,update-server}/**',
+      'test/{labs,overlay-agent,overlay-allocator,reboot-lock,update-agent,update-server}/**',
     ],
     concurrency: 2,
     timeout: '5m',

@@ -2,11 +2,11 @@
 import type {CommandContext} from '../common/command.ts';
 import {MachineGoneAnswer} from '../common/contracts/lock.ts';
 import {describeError} from '../common/errors.ts';
-import {findServerClient, ServerClientError, type ServerClient} from '../common/server-client.ts';
+import {findServerClient, ServerClientError} from '../common/server-client.ts';
 import {Type} from 'typebox';
 
 /**
- * The reboot lock of a machine that is gone is freed by the update server, where there is one. A server that is away
+ * The reboot lock of a machine that is gone, and its addresses, are freed by the update server, where there is one. A server that is away
  * does not keep a machine from being removed.
  */
 export async function tellServer(
@@ -17,7 +17,9 @@ export async function tellServer(
     const client = await findServerClient(context.env, context.signal);
     if (client === undefined) return;
     await client.call('POST', '/v1/locks/gone', MachineGoneAnswer, {machine: machine.uuid});
-    await forget(client, machine.uuid);
+    await unlessUnknown(client.call('POST', '/v1/overlay/gone', Type.Unknown(), {machine: machine.uuid}));
+    // Its certificate is refused from then on, and no wave waits for it.
+    await unlessUnknown(client.call('DELETE', `/v1/machines/${machine.uuid}`, Type.Unknown()));
   } catch (error) {
     context.warn(
       `hawser: "${machine.name}" is removed, but the update server was not told: ${describeError(error)}; see hawser lock ls for a slot that it held`,
@@ -25,12 +27,11 @@ export async function tellServer(
   }
 }
 
-/** Its certificate is refused from then on, and no wave waits for it. */
-async function forget(client: ServerClient, uuid: string): Promise<void> {
+/** A machine that never reported itself, and a server that knows nothing of the matter, have nothing to forget. */
+async function unlessUnknown(call: Promise<unknown>): Promise<void> {
   try {
-    await client.call('DELETE', `/v1/machines/${uuid}`, Type.Unknown());
+    await call;
   } catch (error) {
-    // It never reported itself.
     if (!(error instanceof ServerClientError) || error.context['status'] !== 404) throw error;
   }
 }

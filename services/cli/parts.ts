@@ -70,6 +70,11 @@ export function listParts(): readonly Part[] {
       load: async () => (await import('../provisioner/enrolment/commands.ts')).enrolCommands,
     },
     {
+      word: 'net',
+      summary: 'networks that span all hosts: list, look into, check, make, remove',
+      load: async () => (await import('../overlay-allocator/commands.ts')).netCommands,
+    },
+    {
       word: 'lock',
       summary: 'see who holds the reboot locks, and take a slot away',
       load: async () => (await import('../reboot-lock/commands.ts')).lockCommands,

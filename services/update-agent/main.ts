@@ -13,7 +13,7 @@ import {dockerApi} from './adapters/docker.ts';
 import {loaderVariables} from './adapters/efi-variables.ts';
 import {Esp} from './adapters/esp.ts';
 import {kernelPlaces, readFacts, readOwn} from './adapters/facts.ts';
-import {machineHttp} from './adapters/http.ts';
+import {machineHttp} from '../common/machine-http.ts';
 import {recordFile} from './adapters/record-file.ts';
 import {isBelow, repositoriesOr, signedReleases} from './adapters/releases.ts';
 import {httpServer} from './adapters/server.ts';

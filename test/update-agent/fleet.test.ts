@@ -6,7 +6,7 @@ import {createMemoryStore as createLockStore} from '../../services/reboot-lock/a
 import {rebootLock} from '../../services/reboot-lock/plugin.ts';
 import {httpServer} from '../../services/update-agent/adapters/server.ts';
 import type {AgentPorts} from '../../services/update-agent/ports.ts';
-import type {MachineHttp} from '../../services/update-agent/adapters/http.ts';
+import type {MachineHttp} from '../../services/common/machine-http.ts';
 import {createMemoryStore} from '../../services/update-server/adapters/memory-store.ts';
 import {createEvents, policiesOf, webPolicy} from '../reboot-lock/support.ts';
 import {SimulatedMachine, type Behaviour} from '../support/simulated-machine.ts';

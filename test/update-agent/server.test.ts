@@ -4,7 +4,7 @@ import type {AddressInfo} from 'node:net';
 import type {TLSSocket} from 'node:tls';
 import test, {type ExecutionContext} from 'ava';
 import {serverStableName} from '../../services/common/contracts/server.ts';
-import {machineHttp} from '../../services/update-agent/adapters/http.ts';
+import {machineHttp} from '../../services/common/machine-http.ts';
 import {httpServer} from '../../services/update-agent/adapters/server.ts';
 import {checkRequest} from '../../services/update-agent/request.ts';
 import {emptyRecord} from '../../services/update-agent/record.ts';

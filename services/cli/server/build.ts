@@ -9,6 +9,8 @@ import type {Clock} from '../../common/clock.ts';
 import type {Caller} from '../../common/contracts/caller.ts';
 import {enrolmentRoutes} from '../../provisioner/enrolment/app.ts';
 import type {EnrolDeps} from '../../provisioner/enrolment/enrol.ts';
+import {createEtcdStore as createOverlayStore} from '../../overlay-allocator/adapters/etcd-store.ts';
+import {overlayAllocator} from '../../overlay-allocator/plugin.ts';
 import {createEtcdStore as createLockStore} from '../../reboot-lock/adapters/etcd-store.ts';
 import {listLocks} from '../../reboot-lock/listing.ts';
 import {rebootLock} from '../../reboot-lock/plugin.ts';
@@ -83,6 +85,13 @@ export async function buildServer(parts: ServerParts): Promise<BuiltServer> {
     callerOf: known,
     metrics,
     ...(parts.machines === undefined ? {} : {machines: parts.machines}),
+  });
+  await app.register(overlayAllocator, {
+    store: createOverlayStore(etcd),
+    clock,
+    random: Math.random,
+    callerOf: known,
+    metrics,
   });
   await serveRepository(app, parts.repository);
   app.get('/metrics', {schema: {hide: true}}, async (_request, reply) =>

@@ -1,7 +1,7 @@
 /** Docker's API over its socket: only the calls used. */
 import {request} from 'node:http';
 import {UpdateAgentError} from '../errors.ts';
-import {readBody} from './http.ts';
+import {readBody} from '../../common/machine-http.ts';
 
 const MAX_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 30_000;

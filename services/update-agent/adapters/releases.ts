@@ -4,7 +4,7 @@ import {TrustError} from '../../common/tuf/errors.ts';
 import {httpSource} from '../../common/tuf/source.ts';
 import type {ReleasePort} from '../ports.ts';
 import {openTrust} from '../trust/trust.ts';
-import {readBody, type MachineHttp} from './http.ts';
+import {readBody, type MachineHttp} from '../../common/machine-http.ts';
 
 export interface ReleaseOptions {
   readonly http: MachineHttp;

@@ -5,7 +5,7 @@ import {AcquireAnswer, LockRefusal} from '../../common/contracts/lock.ts';
 import {describeError} from '../../common/errors.ts';
 import {parseJson} from '../../common/parse.ts';
 import type {CheckReply, LockFault, ServerPort} from '../ports.ts';
-import {networkReason, type HttpAnswer, type MachineHttp} from './http.ts';
+import {networkReason, type HttpAnswer, type MachineHttp} from '../../common/machine-http.ts';
 
 type Acquired = Awaited<ReturnType<ServerPort['acquire']>>;
 

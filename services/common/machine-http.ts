@@ -1,7 +1,7 @@
 /** HTTPS as this machine: its certificate, the fleet's CA and no other. Every answer is bounded in size and time. */
 import {Agent, request as httpsRequest} from 'node:https';
 import type {IncomingMessage} from 'node:http';
-import {systemErrorCode} from '../../common/errors.ts';
+import {systemErrorCode} from './errors.ts';
 
 export interface MachineTls {
   readonly key: string;

@@ -1,0 +1,12 @@
+/** What goes wrong with the overlay's allocator. */
+import type {OverlayRefusalKind} from '../common/contracts/overlay.ts';
+import {HawserError} from '../common/errors.ts';
+
+export type AllocatorErrorCode =
+  | OverlayRefusalKind
+  /** etcd does not answer, or has no majority. */
+  | 'unreachable'
+  /** Others changed what was read, again and again. */
+  | 'contended';
+
+export class AllocatorError extends HawserError<AllocatorErrorCode> {}
