@@ -51,6 +51,8 @@ if [ "${1:-}" = --test ]; then
   need systemd-analyze systemd
   # clusters of real daemons in namespaces
   need dockerd docker.io
+  need nft nftables
+  need curl curl
   need etcd etcd-server
   need etcdctl etcd-client
   need_file /usr/lib/systemd/boot/efi/systemd-bootx64.efi systemd-boot-efi

@@ -41,7 +41,8 @@ export async function labProblem(): Promise<string | undefined> {
   return undefined;
 }
 
-export async function startLab(names: readonly string[]): Promise<Lab> {
+/** `daemon`: settings of dockerd besides those of all labs; `none` for machines without one. */
+export async function startLab(names: readonly string[], daemon: object | 'none' = {}): Promise<Lab> {
   const folder = await mkdtemp(join(tmpdir(), 'hawser-lab-'));
   const children: ChildProcess[] = [];
   const cgroups = folder.slice(folder.lastIndexOf('/') + 1);
@@ -55,8 +56,8 @@ export async function startLab(names: readonly string[]): Promise<Lab> {
     const hub = await holder(children, ['unshare', '--net', 'sh', '-c', hubScript]);
     const machines: LabMachine[] = [];
     for (const [index, name] of names.entries())
-      machines.push(await startMachine(children, {folder, cgroups, hub, name, index}));
-    await Promise.all(machines.map(waitForDocker));
+      machines.push(await startMachine(children, {folder, cgroups, hub, name, index, daemon}));
+    if (daemon !== 'none') await Promise.all(machines.map(waitForDocker));
     return {machines, enterHub: ['nsenter', `--net=/proc/${hub}/ns/net`, '--'], close};
   } catch (error) {
     await close();
@@ -72,7 +73,7 @@ ip link set br0 up
 echo ready
 exec cat`;
 
-/** $1: the machine's folder, $2: its name. bash, because the first process must collect orphans. */
+/** $1: the machine's folder, $2: its name, $3: dockerd's settings. bash, because the first process must collect orphans. */
 const machineScript = `set -e
 mount --make-rprivate /
 hostname "$2"
@@ -84,7 +85,7 @@ done
 mkdir -p "$1/docker" /var/lib/docker /etc/docker /etc/hawser
 mount --bind "$1/docker" /var/lib/docker
 mount -t tmpfs tmpfs /run
-printf '{"live-restore": true, "log-driver": "local"}' > /etc/docker/daemon.json
+printf '%s' "$3" > /etc/docker/daemon.json
 echo ready
 while read -r _; do :; done`;
 
@@ -94,6 +95,7 @@ interface Place {
   readonly hub: number;
   readonly name: string;
   readonly index: number;
+  readonly daemon: object | 'none';
 }
 
 async function startMachine(children: ChildProcess[], place: Place): Promise<LabMachine> {
@@ -115,6 +117,11 @@ async function startMachine(children: ChildProcess[], place: Place): Promise<Lab
     'machine',
     own,
     name,
+    JSON.stringify({
+      'live-restore': true,
+      'log-driver': 'local',
+      ...(place.daemon === 'none' ? {} : place.daemon),
+    }),
   ]);
   const [inner = ''] = (await readFile(`/proc/${outer}/task/${outer}/children`, 'utf8')).split(' ');
   const enter = ['nsenter', '--target', inner, '--mount', '--net', '--uts', '--pid', '--'];
@@ -144,7 +151,8 @@ async function startMachine(children: ChildProcess[], place: Place): Promise<Lab
         input: script,
       })
     ).stdout;
-  await run(`setsid ${daemon} > ${own}/dockerd.log 2>&1 < /dev/null &\n`, {timeoutMs: 10_000});
+  if (place.daemon !== 'none')
+    await run(`setsid ${daemon} > ${own}/dockerd.log 2>&1 < /dev/null &\n`, {timeoutMs: 10_000});
   const call = (method: string, path: string, type?: string, body?: Buffer) =>
     callSocket(dockerSocket, method, path, type, body);
   return {
