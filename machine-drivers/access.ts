@@ -3,6 +3,7 @@ import type {ProgressStep} from '../services/common/progress.ts';
 import {lastConsoleLine} from './console.ts';
 import {ensureClientCertificate} from './docker/certificate.ts';
 import {writeDockerContext} from './docker/context.ts';
+import {tcpUrl} from './docker/url.ts';
 import {ping} from './docker/api.ts';
 import type {Driver, DriverMachine, Endpoint} from './driver.ts';
 import {enrolOverSsh} from './enrol.ts';
@@ -97,13 +98,12 @@ async function reachDocker(access: Access): Promise<void> {
       });
     },
   );
-  const {host, port} = target.address;
   const {name, uuid} = record;
   // Its address or the client's certificate may be new.
   await writeDockerContext(deps.runtime.env, {
     name,
     uuid,
-    url: `tcp://${host}:${port}`,
+    url: tcpUrl(target.address),
     folder: machine.folder,
   });
 }

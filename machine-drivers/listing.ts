@@ -1,6 +1,7 @@
 /** `machine ls`: one row a machine, observed with a time limit; format/listing.ts shows it. */
 import {describeError} from '../services/common/errors.ts';
 import {dockerVersion} from './docker/api.ts';
+import {tcpUrl} from './docker/url.ts';
 import type {Driver, MachineState} from './driver.ts';
 import {driverContext, driverOf, viewOf} from './machine.ts';
 import type {MachineDeps} from './machine.ts';
@@ -102,7 +103,7 @@ async function rowOf(
     const known = {...blank, state, error: unfinished === '' ? (seen.detail ?? '') : unfinished};
     if (state !== 'Running' || endpoint === undefined) return known;
     const {docker} = endpoint;
-    const url = `tcp://${docker.host}:${docker.port}`;
+    const url = tcpUrl(docker);
     const running = {...known, url, active: url === dockerHost};
     if (unfinished !== '' || !ask.docker) return running;
     try {

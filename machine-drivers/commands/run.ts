@@ -1,8 +1,9 @@
 /** What the machine commands share: opening the store, names, several machines at once. */
-import type {CommandContext} from '../../services/common/command.ts';
+import type {CommandContext, Flag} from '../../services/common/command.ts';
 import {describeError} from '../../services/common/errors.ts';
 import type {Endpoint} from '../driver.ts';
 import {endpointOf} from '../access.ts';
+import {tcpUrl} from '../docker/url.ts';
 import {MachineError} from '../errors.ts';
 import {driverOf, loadMachine, viewOf} from '../machine.ts';
 import type {AccessSteps, MachineDeps} from '../machine.ts';
@@ -35,6 +36,9 @@ export async function openDeps(tools: Tools, context: CommandContext): Promise<M
   };
 }
 
+/** Of every command whose result can be read by a program. */
+export const outputFlag: Flag = {name: 'output', type: 'string', default: 'text', summary: 'text or json'};
+
 /** How the machine commands are called here: `hawser machine`, or `docker-machine` where the binary has that name. */
 export function calledAs(context: CommandContext): string {
   return context.calledAs ?? 'hawser machine';
@@ -56,14 +60,22 @@ export async function namesOrDefault(
 
 /**
  * Works on all machines at the same time. One machine's error is thrown as it is; of several, each is reported and
- * `some-failed` is thrown at the end.
+ * `some-failed` is thrown at the end. With `json`, what became of each is printed first: `[{name, error?}]`.
  */
 export async function onEach(
   context: CommandContext,
   names: readonly string[],
   work: (name: string) => Promise<void>,
+  json = false,
 ): Promise<void> {
   const results = await Promise.allSettled(names.map(work));
+  if (json) {
+    const outcomes = results.map((result, index) => ({
+      name: names[index],
+      ...(result.status === 'rejected' ? {error: describeError(result.reason)} : {}),
+    }));
+    context.print(JSON.stringify(outcomes));
+  }
   const errors = results
     .filter(result => result.status === 'rejected')
     .map(result => result.reason as unknown);
@@ -106,5 +118,5 @@ async function observeOrBelieve(
 }
 
 export function dockerUrl(endpoint: Endpoint): string {
-  return `tcp://${endpoint.docker.host}:${endpoint.docker.port}`;
+  return tcpUrl(endpoint.docker);
 }

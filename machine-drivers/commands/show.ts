@@ -18,7 +18,7 @@ import {loadMachine} from '../machine.ts';
 import type {MachineDeps} from '../machine.ts';
 import {observeStored} from '../observation.ts';
 import {wantsJson} from './create.ts';
-import {calledAs, dockerUrl, namesOrDefault, onEach, openDeps, runningMachine} from './run.ts';
+import {calledAs, dockerUrl, namesOrDefault, onEach, openDeps, outputFlag, runningMachine} from './run.ts';
 import type {Tools} from './run.ts';
 
 const PING_TIMEOUT_MS = 20_000;
@@ -40,8 +40,10 @@ export function showCommands(tools: Tools): readonly Command[] {
       ...many,
       flags: [
         {name: 'private', type: 'boolean', summary: 'the address by which machines of the fleet reach it'},
+        outputFlag,
       ],
       run: async (context, input) => {
+        const json = wantsJson(input);
         const deps = await openDeps(tools, context);
         const addresses = new Map<string, string>();
         const names = await namesOrDefault(deps, input.args);
@@ -54,7 +56,8 @@ export function showCommands(tools: Tools): readonly Command[] {
               : endpoint.docker.host,
           );
         });
-        for (const name of names) context.print(addresses.get(name) ?? '');
+        if (json) context.print(JSON.stringify(names.map(name => ({name, ip: addresses.get(name)}))));
+        else for (const name of names) context.print(addresses.get(name) ?? '');
         return 0;
       },
     },
@@ -62,11 +65,13 @@ export function showCommands(tools: Tools): readonly Command[] {
       name: 'machine url',
       summary: "print the address of a machine's Docker",
       ...one,
-      flags: [],
+      flags: [outputFlag],
       run: async (context, input) => {
+        const json = wantsJson(input);
         const deps = await openDeps(tools, context);
-        const {endpoint} = await runningMachine(deps, await oneName(deps, input.args));
-        context.print(dockerUrl(endpoint));
+        const name = await oneName(deps, input.args);
+        const url = dockerUrl((await runningMachine(deps, name)).endpoint);
+        context.print(json ? JSON.stringify({name, url}) : url);
         return 0;
       },
     },
@@ -74,7 +79,7 @@ export function showCommands(tools: Tools): readonly Command[] {
       name: 'machine status',
       summary: "print a machine's state",
       ...one,
-      flags: [{name: 'output', type: 'string', default: 'text', summary: 'text or json'}],
+      flags: [outputFlag],
       run: async (context, input) => {
         const deps = await openDeps(tools, context);
         const stored = await loadMachine(deps.store, await oneName(deps, input.args));
@@ -130,11 +135,13 @@ export function showCommands(tools: Tools): readonly Command[] {
       name: 'machine config',
       summary: 'print the flags that point docker at a machine',
       ...one,
-      flags: [swarmFlag],
+      flags: [swarmFlag, outputFlag],
       run: async (context, input) => {
+        const json = wantsJson(input);
         const deps = await openDeps(tools, context);
         const environment = await dockerEnvironment(deps, await oneName(deps, input.args));
-        for (const line of renderConfig(environment)) context.print(line);
+        if (json) context.print(JSON.stringify(environment));
+        else for (const line of renderConfig(environment)) context.print(line);
         return 0;
       },
     },

@@ -13,6 +13,7 @@ conformance(test, {
       driver: fakeDriver(cloud),
       settings: {},
       fresh: 'Running',
+      together: 20,
       env: {FAKE_PASSWORD: FakeCloud.password},
       secrets: [FakeCloud.password],
       wrongCredentials: {env: {FAKE_PASSWORD: 'guess'}},

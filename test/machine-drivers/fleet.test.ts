@@ -5,6 +5,7 @@ import test from 'ava';
 import type {ExecutionContext} from 'ava';
 import type {CommandContext, FlagValues} from '../../services/common/command.ts';
 import {machineCommands} from '../../machine-drivers/commands.ts';
+import {tcpUrl} from '../../machine-drivers/docker/url.ts';
 import type {MachineError} from '../../machine-drivers/errors.ts';
 import {parseFleetFile, wantedMachines} from '../../machine-drivers/fleet/file.ts';
 import {eachWithin} from '../../machine-drivers/fleet/limits.ts';
@@ -242,6 +243,22 @@ test('keys that were changed at the cloud do not keep a machine from its operato
     /^web +- +fake +Error .*does not know FAKE_PASSWORD: set it$/,
   );
   await t.throwsAsync(run('machine', 'stop', 'web'), {code: 'credentials'});
+});
+
+test('what became of each machine is told as JSON', async t => {
+  const {run} = await bench(t);
+  for (const name of ['a', 'b']) await run('machine', 'create', '-d', 'fake', name);
+  t.deepEqual(JSON.parse((await run('machine', 'stop', '--output', 'json', 'a')).printed[0] ?? ''), [
+    {name: 'a'},
+  ]);
+  t.deepEqual(JSON.parse((await run('machine', 'ip', '--output', 'json', 'b')).printed[0] ?? ''), [
+    {name: 'b', ip: '127.0.0.1'},
+  ]);
+  t.deepEqual(JSON.parse((await run('machine', 'url', '--output', 'json', 'b')).printed[0] ?? ''), {
+    name: 'b',
+    url: 'tcp://127.0.0.1:1',
+  });
+  t.is(tcpUrl({host: '2001:db8::1', port: 2376}), 'tcp://[2001:db8::1]:2376');
 });
 
 test('machines move to another store with their keys, and never over others', async t => {
