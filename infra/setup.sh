@@ -49,6 +49,9 @@ if [ "${1:-}" = --test ]; then
   need etcd etcd-server
   need etcdctl etcd-client
   need systemd-analyze systemd
+  # moto, the EC2 that the amazonec2 driver is tested against, in a virtual environment below Hawser's cache
+  need python3 python3
+  python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
   # clusters of real daemons in namespaces
   need dockerd docker.io
   need nft nftables

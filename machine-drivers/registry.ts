@@ -1,5 +1,6 @@
 /** The drivers, by an explicit list, and those outside the tree. Nothing else in the core names one. */
 import type {Driver} from './driver.ts';
+import {amazonec2Driver} from './drivers/amazonec2/index.ts';
 import {genericDriver} from './drivers/generic/index.ts';
 import {openstackDriver} from './drivers/openstack/index.ts';
 import {qemuDriver} from './drivers/qemu/index.ts';
@@ -8,7 +9,13 @@ import {MachineError} from './errors.ts';
 
 export type Registry = readonly Driver[];
 
-export const drivers: Registry = [qemuDriver, virtualboxDriver, openstackDriver, genericDriver];
+export const drivers: Registry = [
+  qemuDriver,
+  virtualboxDriver,
+  openstackDriver,
+  amazonec2Driver,
+  genericDriver,
+];
 
 export const defaultDriver = qemuDriver.name;
 

@@ -73,7 +73,7 @@ test.serial(
   refuses,
   () => ['create', '-d', 'nova'],
   1,
-  /no driver "nova": the drivers are qemu, virtualbox, generic/,
+  /no driver "nova": the drivers are qemu, virtualbox, openstack, amazonec2, generic/,
 );
 test.serial('no image', refuses, () => ['create'], 3, /no image at .*: build one with hawser image build/);
 test.serial(
