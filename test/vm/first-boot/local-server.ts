@@ -22,7 +22,7 @@ export interface Authority {
 
 /** A listening server; returns the `guestfwd=` value that makes it `address:port` for the guest. */
 export async function serve(
-  lab: Lab,
+  lab: Pick<Lab, 'folder' | 'teardown'>,
   address: string,
   port: number,
   listener: RequestListener,

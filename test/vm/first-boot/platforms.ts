@@ -11,7 +11,7 @@ import {serve} from './local-server.ts';
 const metadata = '169.254.169.254';
 
 /** A second card whose network holds nothing but the metadata service; it exists in the emulator alone. */
-function metadataCard(forward: string): string[] {
+export function metadataCard(forward: string): string[] {
   return [
     '-netdev',
     `user,id=meta,restrict=on,net=169.254.169.0/24,host=169.254.169.2,dhcpstart=169.254.169.20,${forward}`,
