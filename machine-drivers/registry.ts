@@ -1,6 +1,7 @@
 /** The drivers, by an explicit list, and those outside the tree. Nothing else in the core names one. */
 import type {Driver} from './driver.ts';
 import {amazonec2Driver} from './drivers/amazonec2/index.ts';
+import {findExternalDrivers} from './drivers/external/find.ts';
 import {genericDriver} from './drivers/generic/index.ts';
 import {openstackDriver} from './drivers/openstack/index.ts';
 import {qemuDriver} from './drivers/qemu/index.ts';
@@ -27,12 +28,14 @@ export async function allDrivers(
   env: Readonly<Record<string, string | undefined>>,
   asked: readonly string[],
 ): Promise<Registry> {
-  const {checkDescription, describeDriver, externalDriver, findExternalDrivers} =
-    await import('./drivers/external/index.ts');
+  const found = [...(await findExternalDrivers(env))].filter(
+    ([name]) => !drivers.some(own => own.name === name),
+  );
+  if (found.length === 0) return drivers;
+  const {checkDescription, describeDriver, externalDriver} = await import('./drivers/external/index.ts');
   const spokenOf = [...asked, env['HAWSER_DRIVER'] ?? ''];
   const others: Driver[] = [];
-  for (const [name, program] of await findExternalDrivers(env)) {
-    if (drivers.some(own => own.name === name)) continue;
+  for (const [name, program] of found) {
     const described = asked.includes('create') && spokenOf.some(word => word.includes(name));
     others.push(
       described

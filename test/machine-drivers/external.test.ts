@@ -3,11 +3,8 @@ import {chmod, cp, mkdir, writeFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {fileURLToPath} from 'node:url';
 import anyTest from 'ava';
-import {
-  describeDriver,
-  externalDriver,
-  findExternalDrivers,
-} from '../../machine-drivers/drivers/external/index.ts';
+import {findExternalDrivers} from '../../machine-drivers/drivers/external/find.ts';
+import {describeDriver, externalDriver} from '../../machine-drivers/drivers/external/index.ts';
 import {exec} from '../../services/common/exec.ts';
 import {environmentOf, launcher} from '../support/cli.ts';
 import {conformance} from './conformance.ts';

@@ -1,6 +1,4 @@
 /** Drivers outside the tree: executables called `hawser-driver-NAME` on the PATH. */
-import {access, constants, readdir} from 'node:fs/promises';
-import {delimiter, join} from 'node:path';
 import {parseValue} from '../../../services/common/parse.ts';
 import type {
   Driver,
@@ -14,25 +12,10 @@ import type {
 import {MachineError} from '../../errors.ts';
 import {callDriver} from './call.ts';
 import type {Caller} from './call.ts';
-import {Settings, executablePrefix} from './protocol.ts';
+import {Settings} from './protocol.ts';
 import type {Description} from './protocol.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
-
-/** Names and paths; the first of a name on the PATH counts, as for every program. */
-export async function findExternalDrivers(env: Environment): Promise<ReadonlyMap<string, string>> {
-  const found = new Map<string, string>();
-  for (const folder of (env['PATH'] ?? '').split(delimiter)) {
-    if (folder === '') continue;
-    for (const entry of await readdir(folder).catch(() => [])) {
-      const name = entry.startsWith(executablePrefix) ? entry.slice(executablePrefix.length) : '';
-      const path = join(folder, entry);
-      if (/^[a-z][a-z0-9-]*$/.test(name) && !found.has(name) && (await isExecutable(path)))
-        found.set(name, path);
-    }
-  }
-  return found;
-}
 
 /** Asks the driver for its flags: only `create` needs them. */
 export function describeDriver(program: string, env: Environment): Promise<Description> {
@@ -149,11 +132,4 @@ export function checkDescription(name: string, description: Description): Descri
   throw new MachineError('driver-failed', `the driver "${name}" has a flag --${foreign.name}`, {
     remedy: `its flags begin with --${name}-`,
   });
-}
-
-async function isExecutable(path: string): Promise<boolean> {
-  return access(path, constants.X_OK).then(
-    () => true,
-    () => false,
-  );
 }

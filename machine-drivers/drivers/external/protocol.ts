@@ -5,8 +5,6 @@
 import {Type, type Static} from 'typebox';
 
 export const PROTOCOL = 1;
-/** The executable of the driver NAME is called `hawser-driver-NAME`. */
-export const executablePrefix = 'hawser-driver-';
 
 const Resources = Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]));
 
