@@ -83,9 +83,18 @@ function reaches(machine: LabMachine, name: string, url: string): Promise<number
   );
 }
 
-/** 500 packets a second from `a` on m1 to an address, while something happens. */
+/** By nslookup: wget of a static busybox cannot look names up. Asks over and over; how long it took, in ms. */
+function finds(machine: LabMachine, name: string, host: string, address: string): Promise<number> {
+  return until(
+    async () =>
+      (await sh(machine, `docker exec ${name} /bin/busybox nslookup ${host} || true`)).includes(address),
+    () => `${name} on ${machine.name} does not find ${host}`,
+  );
+}
+
+/** 500 packets a second from `aa` on m1 to an address, while something happens. */
 async function flood(address: string, count: number, during: () => Promise<void>): Promise<string> {
-  const line = `docker exec a /bin/busybox ping -i 0.002 -c ${count} -W 1 -q ${address}`;
+  const line = `docker exec aa /bin/busybox ping -i 0.002 -c ${count} -W 1 -q ${address}`;
   const ping = sh(stage.m1, line, 120_000);
   await delay(300);
   await during();
@@ -148,19 +157,19 @@ run(
   'containers reach each other across hosts, by address and by name, and nobody on another network',
   async t => {
     const {m1, m2} = stage;
-    await start(m1, 'a', '--network web -p 18080:8080');
-    await start(m2, 'b', '--network web');
-    const [a, b] = [await addressOn(m1, 'a', 'web'), await addressOn(m2, 'b', 'web')];
+    await start(m1, 'aa', '--network web -p 18080:8080');
+    await start(m2, 'bb', '--network web');
+    const [a, b] = [await addressOn(m1, 'aa', 'web'), await addressOn(m2, 'bb', 'web')];
     t.not(a, b);
-    t.log(`by address after ${await reaches(m1, 'a', `http://${b}:8080/`)} ms`);
-    t.is(await fetch(m1, 'a', `http://${b}:8080/`), 'hawser web b');
-    t.is(await fetch(m2, 'b', `http://${a}:8080/`), 'hawser web a');
-    t.log(`by name after ${await reaches(m1, 'a', 'http://b:8080/')} ms more`);
-    t.is(await fetch(m2, 'b', 'http://a.web:8080/'), 'hawser web a');
-    t.false(await succeeds(m1, 'docker exec a /bin/busybox nslookup nobody'));
+    t.log(`by address after ${await reaches(m1, 'aa', `http://${b}:8080/`)} ms`);
+    t.is(await fetch(m1, 'aa', `http://${b}:8080/`), 'hawser web bb');
+    t.is(await fetch(m2, 'bb', `http://${a}:8080/`), 'hawser web aa');
+    t.log(`by name after ${await finds(m1, 'aa', 'bb', b)} ms more`);
+    await finds(m2, 'bb', 'aa.web', a);
+    t.false(await succeeds(m1, 'docker exec aa /bin/busybox nslookup nobody'));
 
     await start(m2, 'fixed', '--network web --ip 10.99.0.200');
-    await reaches(m1, 'a', 'http://10.99.0.200:8080/');
+    await reaches(m1, 'aa', 'http://10.99.0.200:8080/');
     t.regex(
       await refusal(m1, 'docker run --rm --network web --ip 10.99.0.200 web /bin/busybox true'),
       /10\.99\.0\.200/,
@@ -175,31 +184,31 @@ run(
       () => succeeds(m1, 'docker network inspect db'),
       () => 'no db on m1',
     );
-    await start(m1, 'c', '--network db');
-    await start(m2, 'd', '--network db');
-    const d = await addressOn(m2, 'd', 'db');
-    await reaches(m1, 'c', `http://${d}:8080/`);
-    for (const host of [a, b, '10.99.0.1', 'b'])
-      t.false(await succeeds(m1, `docker exec c /bin/busybox wget -q -T 2 -O - http://${host}:8080/`), host);
-    await sh(m1, 'docker network connect db a');
-    t.is(await fetch(m1, 'a', `http://${d}:8080/`), 'hawser web d', 'in two networks');
+    await start(m1, 'cc', '--network db');
+    await start(m2, 'dd', '--network db');
+    const d = await addressOn(m2, 'dd', 'db');
+    await reaches(m1, 'cc', `http://${d}:8080/`);
+    for (const host of [a, b, '10.99.0.1'])
+      t.false(await succeeds(m1, `docker exec cc /bin/busybox wget -q -T 2 -O - http://${host}:8080/`), host);
+    t.false((await sh(m1, 'docker exec cc /bin/busybox nslookup bb || true')).includes(b), 'nor its name');
+    await sh(m1, 'docker network connect db aa');
+    t.is(await fetch(m1, 'aa', `http://${d}:8080/`), 'hawser web dd', 'in two networks');
   },
 );
 
 run('published ports, and the networks of Docker itself, work beside it', async t => {
   const {m1, m2} = stage;
-  t.is(await sh(m2, 'busybox wget -q -T 3 -O - http://10.86.1.1:18080/'), 'hawser web a');
+  t.is(await sh(m2, 'curl -s -m 3 http://10.86.1.1:18080/'), 'hawser web aa');
   await sh(m1, 'docker network create own');
-  await start(m1, 'e', '--network own');
+  await start(m1, 'ee', '--network own');
   await start(m1, 'e2', '--network own');
-  await reaches(m1, 'e', 'http://e2:8080/');
-  t.is(await fetch(m1, 'e', 'http://e2:8080/'), 'hawser web e2');
-  await sh(m1, 'docker rm -f e e2 && docker network rm own');
+  await finds(m1, 'ee', 'e2', await addressOn(m1, 'e2', 'own'));
+  await sh(m1, 'docker rm -f ee e2 && docker network rm own');
 });
 
 run('the agents killed, stopped and started again: not a packet is lost', async t => {
   const {m1, m2, overlay, processes} = stage;
-  const report = await flood(await addressOn(m2, 'b', 'web'), 3000, async () => {
+  const report = await flood(await addressOn(m2, 'bb', 'web'), 3000, async () => {
     await processes.get('m1')?.kill();
     await delay(500);
     processes.set('m1', await overlay.startAgent(m1));
@@ -213,22 +222,22 @@ run('the agents killed, stopped and started again: not a packet is lost', async 
 run('server and etcd away: traffic goes on, containers start from the blocks held here', async t => {
   const {m1, m2, overlay, processes} = stage;
   await processes.get('server')?.kill('SIGTERM');
-  await start(m1, 'f', '--network web');
-  t.is(await fetch(m2, 'b', `http://${await addressOn(m1, 'f', 'web')}:8080/`), 'hawser web f');
+  await start(m1, 'ff', '--network web');
+  t.is(await fetch(m2, 'bb', `http://${await addressOn(m1, 'ff', 'web')}:8080/`), 'hawser web ff');
   t.regex(
     await refusal(m1, `docker network create ${create} --subnet 10.96.0.0/24 later`),
     /does not answer/,
   );
   processes.set('server', await overlay.startServer());
-  await reaches(m2, 'b', 'http://f:8080/');
-  await sh(m1, 'docker rm -f f');
+  await finds(m2, 'bb', 'ff', await addressOn(m1, 'ff', 'web'));
+  await sh(m1, 'docker rm -f ff');
 });
 
 run('what somebody takes away in the kernel is back within moments', async t => {
   const {m1, m2} = stage;
   const [namespace = ''] = (await sh(m1, 'ls /run/netns')).split('\n');
   const tunnel = namespace.replace('hawser-', 'hwx');
-  const b = await addressOn(m2, 'b', 'web');
+  const b = await addressOn(m2, 'bb', 'web');
   const rows = await sh(m1, `bridge -n ${namespace} fdb show dev ${tunnel}`);
   const [mac = ''] = rows.split(' ');
   for (const line of [
@@ -239,14 +248,14 @@ run('what somebody takes away in the kernel is back within moments', async t => 
     `ip -n ${namespace} link del br0`,
   ]) {
     await sh(m1, line);
-    t.log(`${line}: reached again after ${await reaches(m1, 'a', `http://${b}:8080/`)} ms`);
+    t.log(`${line}: reached again after ${await reaches(m1, 'aa', `http://${b}:8080/`)} ms`);
   }
   t.pass();
 });
 
 run('the store lost: hosts say again what they have, traffic goes on, no address is given twice', async t => {
   const {m1, m2, overlay, processes} = stage;
-  const b = await addressOn(m2, 'b', 'web');
+  const b = await addressOn(m2, 'bb', 'web');
   const before = await overlay.hawser('net', 'inspect', 'web');
   const report = await flood(b, 4000, async () => {
     await processes.get('server')?.kill('SIGTERM');
@@ -261,11 +270,11 @@ run('the store lost: hosts say again what they have, traffic goes on, no address
     () => before,
   );
   t.is(vni(await overlay.hawser('net', 'inspect', 'web')), vni(before));
-  await start(m2, 'g', '--network web');
-  const all = [await addressOn(m2, 'g', 'web'), b, await addressOn(m1, 'a', 'web'), '10.99.0.200'];
+  await start(m2, 'gg', '--network web');
+  const all = [await addressOn(m2, 'gg', 'web'), b, await addressOn(m1, 'aa', 'web'), '10.99.0.200'];
   t.is(new Set(all).size, 4);
-  await reaches(m1, 'a', 'http://g:8080/');
-  await sh(m2, 'docker rm -f g');
+  await finds(m1, 'aa', 'gg', await addressOn(m2, 'gg', 'web'));
+  await sh(m2, 'docker rm -f gg');
 });
 
 run('CNI: on the same networks, by the same addresses', async t => {
@@ -291,7 +300,7 @@ run('CNI: on the same networks, by the same addresses', async t => {
   t.deepEqual(added.dns, {domain: 'x'});
   const address = added.ips[0]?.address.split('/')[0] ?? '';
   await sh(m1, 'ip netns exec pod busybox httpd -p 8080 -h /etc/hawser');
-  await reaches(m2, 'b', `http://${address}:8080/update.json`);
+  await reaches(m2, 'bb', `http://${address}:8080/update.json`);
   t.is(await sh(m1, cni('CHECK')), '');
   t.like(JSON.parse(await refusal(m1, cni('ADD'))), {code: 7});
   await sh(m1, 'ip -n pod addr flush dev eth0');
@@ -333,7 +342,7 @@ run('hawser net shows it, and check names what is wrong', async t => {
 run('a network in use is kept, and said by whom; unused, it goes everywhere', async t => {
   const {m1, m2} = stage;
   const namespaces = (await sh(m1, 'ls /run/netns')).split('\n').filter(name => name.startsWith('hawser-'));
-  await sh(m1, 'docker rm -f a');
+  await sh(m1, 'docker rm -f aa');
   // Docker says that it is removed, whatever a driver answers.
   await sh(m1, 'docker network rm web');
   await until(
@@ -341,7 +350,7 @@ run('a network in use is kept, and said by whom; unused, it goes everywhere', as
     () => 'web does not come back',
   );
   t.regex(stage.processes.get('m1')?.log() ?? '', /has containers on m2 \(2\)/);
-  await sh(m2, 'docker rm -f b fixed');
+  await sh(m2, 'docker rm -f bb fixed');
   await until(
     async () => /web .* 0 +\d+\/253/.test(await stage.overlay.hawser('net', 'ls')),
     () => 'web still has containers',
