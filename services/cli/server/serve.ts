@@ -9,7 +9,7 @@ import {flagBoolean} from '../../common/command.ts';
 import {loginFile, serverStableName, type ServerLogin} from '../../common/contracts/server.ts';
 import {writeFileAtomic} from '../../common/fs-atomic.ts';
 import {takeLock} from '../../common/process-lock.ts';
-import {openEnrolment} from '../../provisioner/enrolment/index.ts';
+import {openEnrolment, type Enrolment} from '../../provisioner/enrolment/index.ts';
 import {createEtcdClient} from '../../update-server/adapters/etcd-store.ts';
 import {startEmbeddedEtcd, type EmbeddedEtcd} from '../../update-server/adapters/embedded-etcd.ts';
 import {ServerError} from '../../update-server/errors.ts';
@@ -42,28 +42,38 @@ export async function serve(context: CommandContext, input: CommandInput, versio
     clock: systemClock,
     signal: context.signal,
   });
+  const enrolment = await openEnrolment({home, clock: systemClock});
   const embedded =
     settings.etcd === undefined
-      ? await startEmbeddedEtcd({home, clock: systemClock, signal: context.signal, env: plainEnv(context)})
+      ? await startEmbeddedEtcd({
+          home,
+          clock: systemClock,
+          signal: context.signal,
+          env: plainEnv(context),
+          issue: () => enrolment.storeCertificate(),
+        })
       : undefined;
   try {
-    return await serveOver(context, input, settings, version, embedded);
+    return await serveOver({context, input, settings, version, enrolment, embedded});
   } finally {
     await embedded?.stop();
   }
 }
 
-async function serveOver(
-  context: CommandContext,
-  input: CommandInput,
-  settings: ServerSettings,
-  version: string,
-  embedded: EmbeddedEtcd | undefined,
-): Promise<number> {
+interface Serving {
+  readonly context: CommandContext;
+  readonly input: CommandInput;
+  readonly settings: ServerSettings;
+  readonly version: string;
+  readonly enrolment: Enrolment;
+  readonly embedded: EmbeddedEtcd | undefined;
+}
+
+async function serveOver(serving: Serving): Promise<number> {
+  const {context, input, settings, version, enrolment, embedded} = serving;
   const {home, listen} = settings;
   const etcd = createEtcdClient(await etcdOptions(settings, embedded));
   try {
-    const enrolment = await openEnrolment({home, clock: systemClock});
     const fleetCa = await enrolment.caPem();
     const certificate = await enrolment.serverCertificate(settings.serverNames);
     const {app, service} = await buildServer({
@@ -161,7 +171,11 @@ async function rememberLogin(
 }
 
 async function etcdOptions(settings: ServerSettings, embedded: EmbeddedEtcd | undefined) {
-  if (embedded !== undefined) return {hosts: [embedded.url]};
+  if (embedded !== undefined) {
+    const {ca, certificate, key} = embedded.credentials;
+    const tls = {ca: Buffer.from(ca), certificate: Buffer.from(certificate), key: Buffer.from(key)};
+    return {hosts: [embedded.url], tls};
+  }
   const {hosts = [], ca, certificate, key} = settings.etcd ?? {};
   if (ca === undefined) {
     const open = hosts.find(host => !isLoopback(new URL(host).hostname));

@@ -53,6 +53,8 @@ export interface Enrolment {
   clientCertificate(user: string, options?: {readonly fresh?: boolean}): Promise<ClientCertificate>;
   /** A fresh key and certificate for a server of ours. */
   serverCertificate(names: readonly string[]): Promise<{key: string; certificate: string}>;
+  /** A fresh key and certificate, with a CA of its own, for the etcd that a server starts for itself. */
+  storeCertificate(): Promise<{key: string; certificate: string; ca: string}>;
   /** What {@link buildApp} needs to serve the same ledger over HTTPS. */
   deps(): Promise<EnrolDeps>;
 }
@@ -108,6 +110,7 @@ export async function openEnrolment(options: {home: string; clock: Clock}): Prom
     caPem: async () => (await authority()).fleetCa,
     clientCertificate: async (user, options) => (await authority()).clientCertificate(user, options),
     serverCertificate: async names => (await authority()).signServer(names),
+    storeCertificate: async () => (await import('./store-certificate.ts')).createStoreCertificate(clock),
     deps,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The etcd that `hawser server` starts when it is told of none: one member on loopback with its data in HAWSER_HOME.
- * It outlives a server that is killed, and is taken over by the next.
+ * The etcd that `hawser server` starts when it is told of none: one member on loopback with its data in HAWSER_HOME,
+ * reached with a certificate only. It outlives a server that is killed, and is taken over by the next.
  */
 import {mkdir, readFile} from 'node:fs/promises';
 import {createServer} from 'node:net';
@@ -13,12 +13,21 @@ import {writeFileAtomic} from '../../common/fs-atomic.ts';
 import {parseJson} from '../../common/parse.ts';
 import {isAlive, processStart} from '../../common/process-identity.ts';
 import {ServerError} from '../errors.ts';
+import {
+  isHealthy,
+  readCredentials,
+  tlsFlags,
+  writeCredentials,
+  type EtcdCredentials,
+} from './etcd-credentials.ts';
 
 const Running = Type.Object({
   clientPort: Type.Integer({minimum: 1, maximum: 65_535}),
   peerPort: Type.Integer({minimum: 1, maximum: 65_535}),
   pid: Type.Optional(Type.Integer({minimum: 1})),
   started: Type.Optional(Type.String()),
+  /** Absent: started by a version that spoke without. */
+  tls: Type.Optional(Type.Literal(true)),
 });
 type Running = Static<typeof Running>;
 
@@ -30,6 +39,7 @@ const LINES_KEPT = 2;
 
 export interface EmbeddedEtcd {
   readonly url: string;
+  readonly credentials: EtcdCredentials;
   /** Resolves with how it ended, if it ends by itself. */
   readonly ended: Promise<string>;
   stop(): Promise<void>;
@@ -42,12 +52,15 @@ export interface EmbeddedOptions {
   readonly signal: AbortSignal;
   /** PATH and the like, for etcd. */
   readonly env: Readonly<Record<string, string>>;
+  /** Makes the certificate for 127.0.0.1 under a CA of its own: for each start anew. */
+  readonly issue: () => Promise<EtcdCredentials>;
 }
 
 /** Starts etcd, or takes over the one that a killed server left running. Throws `etcd-failed`. */
 export async function startEmbeddedEtcd(options: EmbeddedOptions): Promise<EmbeddedEtcd> {
   const {home, clock} = options;
   const file = join(home, 'server', 'etcd.json');
+  const folder = join(home, 'server', 'etcd-tls');
   await mkdir(join(home, 'server'), {recursive: true, mode: 0o700});
   await mkdir(join(home, 'etcd'), {recursive: true, mode: 0o700});
   const before = await readRunning(file);
@@ -55,14 +68,19 @@ export async function startEmbeddedEtcd(options: EmbeddedOptions): Promise<Embed
     const left = {pid: before.pid, started: before.started};
     // Its ports are known; it answers or it does not, and then it is ended.
     if (await isAlive(left)) {
-      if (await isHealthy(urlOf(before.clientPort))) return adopted(left, before.clientPort, clock);
+      const kept = before.tls === true ? await readCredentials(folder) : undefined;
+      const url = urlOf(before.clientPort);
+      if (kept !== undefined && (await isHealthy(url, kept))) return adopted(left, url, kept, clock);
       await endProcess(left, clock);
     }
   }
   const clientPort = await freePort(before?.clientPort);
   const peerPort = await freePort(before?.peerPort);
+  const credentials = await options.issue();
+  await writeCredentials(folder, credentials);
   const lines: string[] = [];
-  const daemon = await startDaemon(command(join(home, 'etcd'), clientPort, peerPort), {
+  const argv = [...command(join(home, 'etcd'), clientPort, peerPort), ...tlsFlags(folder)];
+  const daemon = await startDaemon(argv, {
     env: options.env,
     onLine: line => {
       lines.push(line);
@@ -73,6 +91,7 @@ export async function startEmbeddedEtcd(options: EmbeddedOptions): Promise<Embed
   const running: Running = {
     clientPort,
     peerPort,
+    tls: true,
     pid: daemon.pid,
     ...(started === undefined ? {} : {started}),
   };
@@ -80,7 +99,8 @@ export async function startEmbeddedEtcd(options: EmbeddedOptions): Promise<Embed
   let end: string | undefined;
   void daemon.ended.then(how => (end = how));
   const deadline = clock.now().getTime() + START_MS;
-  while (!(await isHealthy(urlOf(clientPort)))) {
+  const url = urlOf(clientPort);
+  while (!(await isHealthy(url, credentials))) {
     if (options.signal.aborted || end !== undefined || clock.now().getTime() > deadline) {
       await daemon.stop(GRACE_MS);
       options.signal.throwIfAborted();
@@ -90,7 +110,7 @@ export async function startEmbeddedEtcd(options: EmbeddedOptions): Promise<Embed
     }
     await clock.sleep(POLL_MS);
   }
-  return {url: urlOf(clientPort), ended: daemon.ended, stop: () => daemon.stop(GRACE_MS)};
+  return {url, credentials, ended: daemon.ended, stop: () => daemon.stop(GRACE_MS)};
 }
 
 function command(dataDir: string, clientPort: number, peerPort: number): string[] {
@@ -107,19 +127,27 @@ function command(dataDir: string, clientPort: number, peerPort: number): string[
     // History is only needed for as long as a server is cut off and catches up by its watch.
     ['--auto-compaction-mode', 'periodic'],
     ['--auto-compaction-retention', '10m'],
+    // etcd's own upper end: at its default of 2 GiB a large fleet's busy hour would stop it for good.
+    ['--quota-backend-bytes', String(8 * 2 ** 30)],
     ['--log-level', 'warn'],
     ['--logger', 'zap'],
   ].flat();
 }
 
-function adopted(left: {pid: number; started: string}, clientPort: number, clock: Clock): EmbeddedEtcd {
+function adopted(
+  left: {pid: number; started: string},
+  url: string,
+  credentials: EtcdCredentials,
+  clock: Clock,
+): EmbeddedEtcd {
   const watched = new AbortController();
   const ended = (async () => {
     while (!watched.signal.aborted && (await isAlive(left))) await clock.sleep(1000);
     return 'its process went away';
   })();
   return {
-    url: urlOf(clientPort),
+    url,
+    credentials,
     ended,
     stop: async () => {
       watched.abort();
@@ -145,15 +173,6 @@ async function readRunning(file: string): Promise<Running | undefined> {
   }
 }
 
-async function isHealthy(url: string): Promise<boolean> {
-  try {
-    const answer = await fetch(`${url}/health`, {signal: AbortSignal.timeout(2000)});
-    return answer.ok && (await answer.text()).includes('true');
-  } catch {
-    return false;
-  }
-}
-
 /** The wanted port when nobody has it, else any that is free. */
 async function freePort(wanted: number | undefined): Promise<number> {
   return (wanted === undefined ? undefined : await tryPort(wanted)) ?? (await tryPort(0)) ?? 0;
@@ -171,5 +190,5 @@ function tryPort(port: number): Promise<number | undefined> {
 }
 
 function urlOf(port: number): string {
-  return `http://127.0.0.1:${port}`;
+  return `https://127.0.0.1:${port}`;
 }
