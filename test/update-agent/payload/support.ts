@@ -125,7 +125,7 @@ export async function publishImage(
   };
 }
 
-async function createMachine(folder: string): Promise<Machine> {
+export async function createMachine(folder: string): Promise<Machine> {
   await mkdir(folder, {recursive: true});
   const [usrDevice, treeDevice] = [join(folder, 'usr'), join(folder, 'tree')];
   await empty(usrDevice, 16 * 1024 ** 2);
@@ -143,7 +143,7 @@ async function empty(path: string, size: number): Promise<void> {
   await file.truncate(size);
 }
 
-export function runningOf({image}: Published): RunningRelease {
+export function runningOf({image}: Pick<Published, 'image'>): RunningRelease {
   return {
     usrDevice: image.usr,
     treeDevice: image.tree,

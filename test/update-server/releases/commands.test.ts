@@ -3,56 +3,7 @@ import {createServer, type IncomingMessage} from 'node:http';
 import {appendFile, chmod, mkdir, readdir, readFile, rename, rm, writeFile} from 'node:fs/promises';
 import {extname, join} from 'node:path';
 import test, {type ExecutionContext} from 'ava';
-import {silentProgress} from '../../../services/common/progress.ts';
-import {parseArguments} from '../../../services/cli/parse.ts';
-import {releaseCommands} from '../../../services/update-server/releases/commands.ts';
-import {tempFolder, tinyImage, tinyPayload} from './support.ts';
-
-interface Run {
-  readonly lines: readonly string[];
-  readonly warnings: readonly string[];
-}
-
-interface Desk {
-  readonly home: string;
-  readonly run: (words: string, env?: Record<string, string>) => Promise<Run>;
-}
-
-/** An operator at an empty home; images are named by their version. */
-async function desk(t: ExecutionContext): Promise<Desk> {
-  const home = await tempFolder(t);
-  const commands = releaseCommands({
-    openImage: async (_, named) => tinyImage(home, named ?? '1.0.0'),
-    buildPayload: tinyPayload,
-  });
-  return {
-    home,
-    run: async (text, more = {}) => {
-      const words = text.split(' ').map(word => word.replaceAll('_', ' '));
-      const command = [...commands]
-        .sort((a, b) => b.name.length - a.name.length)
-        .find(({name}) => text === name || text.startsWith(`${name} `));
-      if (command === undefined) throw new Error(`no command ${text}`);
-      const env = {HAWSER_HOME: home, ...more};
-      const input = parseArguments(command, words.slice(command.name.split(' ').length), env);
-      const lines: string[] = [];
-      const warnings: string[] = [];
-      await command.run(
-        {
-          progress: silentProgress,
-          print: line => void lines.push(line),
-          warn: line => void warnings.push(line),
-          env,
-          cwd: home,
-          signal: new AbortController().signal,
-          interactive: false,
-        },
-        input,
-      );
-      return {lines, warnings};
-    },
-  };
-}
+import {desk} from './desk.ts';
 
 test('from keys to a withdrawn release', async t => {
   const {run, home} = await desk(t);
