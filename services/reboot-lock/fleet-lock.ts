@@ -49,7 +49,7 @@ export function fleetLockRoutes(app: FastifyInstance, tools: RouteTools): void {
       error instanceof FleetLockDenied ? error : {...replyFor(error), kind: kindOf(error)};
     metrics?.fault(kind);
     if (status >= 500) request.log.error({err: error, kind}, 'FleetLock request failed');
-    else request.log.info({kind}, 'FleetLock request refused');
+    else request.log.info({kind, url: request.url, why: message}, 'FleetLock request refused');
     return reply.code(status).send({kind, value: message});
   });
   app.addHook('onRequest', (request, _reply, done) => {
@@ -59,7 +59,9 @@ export function fleetLockRoutes(app: FastifyInstance, tools: RouteTools): void {
   });
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
 
-  typed.post('/v1/pre-reboot', {schema: {body: Body}}, async (request, reply) => {
+  const schema = {tags: ['machine'], body: Body};
+  const takes = {...schema, summary: 'FleetLock: ask for a slot'};
+  typed.post('/v1/pre-reboot', {schema: takes}, async (request, reply) => {
     const client = await clientOf(tools, request, request.body.client_params);
     const wish = {
       machine: client.id,
@@ -78,7 +80,8 @@ export function fleetLockRoutes(app: FastifyInstance, tools: RouteTools): void {
     return reply.code(409).send({kind, value: result.refusal.message});
   });
 
-  typed.post('/v1/steady-state', {schema: {body: Body}}, async (request, reply) => {
+  const gives = {...schema, summary: 'FleetLock: give the slot back'};
+  typed.post('/v1/steady-state', {schema: gives}, async (request, reply) => {
     const client = await clientOf(tools, request, request.body.client_params);
     const outcome = await steadyState(deps, client.policy.group, client.id, stillWaits(request));
     if (outcome === 'not-proven') {

@@ -17,6 +17,8 @@ import type {LockPolicy} from './ports.ts';
 import type {RouteTools} from './plugin.ts';
 import {releaseSlot, reportPhase, takeSlot} from './service.ts';
 
+const tags = ['machine'];
+
 export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
   const {deps, metrics} = tools;
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
@@ -24,7 +26,14 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/lock/acquire',
-    {schema: {body: AcquireRequest, response: {200: AcquireAnswer, 409: LockRefusal, ...errors}}},
+    {
+      schema: {
+        summary: 'Ask for a slot; 409 says who holds them, and to ask again',
+        tags,
+        body: AcquireRequest,
+        response: {200: AcquireAnswer, 409: LockRefusal, ...errors},
+      },
+    },
     async (request, reply) => {
       const machine = await machineOf(tools, request);
       const policy = await policyOf(tools, machine.uuid);
@@ -51,7 +60,14 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/lock/phase',
-    {schema: {body: PhaseRequest, response: {204: Type.Null(), ...errors}}},
+    {
+      schema: {
+        summary: 'Tell what the holder is doing; 409 when the slot is its own no more',
+        tags,
+        body: PhaseRequest,
+        response: {204: Type.Null(), ...errors},
+      },
+    },
     async (request, reply) => {
       const machine = await machineOf(tools, request);
       const policy = await deps.policies.ofMachine(machine.uuid);
@@ -62,7 +78,14 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/lock/release',
-    {schema: {body: ReleaseRequest, response: {200: ReleaseAnswer, ...errors}}},
+    {
+      schema: {
+        summary: 'Give the slot back, with the version that runs and is healthy',
+        tags,
+        body: ReleaseRequest,
+        response: {200: ReleaseAnswer, ...errors},
+      },
+    },
     async request => {
       const machine = await machineOf(tools, request);
       // A machine that no policy covers any more may still give back what it holds.

@@ -17,20 +17,28 @@ import {listLocks, toHeldSlot} from './listing.ts';
 import type {RouteTools} from './plugin.ts';
 import {freeGone, takeAway} from './service.ts';
 
+const tags = ['locks'];
+
 export function operatorRoutes(app: FastifyInstance, tools: RouteTools): void {
   const {deps, metrics} = tools;
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
   const errors = {'4xx': ErrorAnswer, '5xx': ErrorAnswer};
 
-  typed.get('/v1/locks', {schema: {response: {200: LockList, ...errors}}}, async request => {
-    await operatorOf(tools, request, 'viewer');
-    return listLocks(deps);
-  });
+  typed.get(
+    '/v1/locks',
+    {schema: {summary: 'Who holds which slot of each group', tags, response: {200: LockList, ...errors}}},
+    async request => {
+      await operatorOf(tools, request, 'viewer');
+      return listLocks(deps);
+    },
+  );
 
   typed.post(
     '/v1/locks/:group/release',
     {
       schema: {
+        summary: 'Take the slot of a machine away',
+        tags,
         params: Type.Object({group: GroupName}),
         body: OperatorRelease,
         response: {200: HeldSlot, ...errors},
@@ -49,7 +57,14 @@ export function operatorRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/locks/gone',
-    {schema: {body: MachineGone, response: {200: MachineGoneAnswer, ...errors}}},
+    {
+      schema: {
+        summary: 'Free what a machine held that exists no more',
+        tags,
+        body: MachineGone,
+        response: {200: MachineGoneAnswer, ...errors},
+      },
+    },
     async request => {
       const actor = await operatorOf(tools, request, 'operator');
       const {machine} = request.body;

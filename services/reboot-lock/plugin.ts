@@ -77,7 +77,7 @@ function withAnswers(
     const {status, kind, message} = replyFor(error);
     tools.metrics?.fault(kind);
     if (status >= 500) request.log.error({err: error, kind}, 'lock request failed');
-    else request.log.info({kind}, 'lock request refused');
+    else request.log.info({kind, url: request.url, why: message}, 'lock request refused');
     return reply.code(status).send({kind, message});
   });
   routes(app, tools);

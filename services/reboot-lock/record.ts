@@ -6,7 +6,7 @@
  * of the group writes it down.
  */
 import {Type, type Static} from 'typebox';
-import {Value} from 'typebox/value';
+import {Compile} from 'typebox/compile';
 import {ClusterFacts, GroupName, LockPhase} from '../common/contracts/lock.ts';
 import {LockError} from './errors.ts';
 
@@ -37,6 +37,8 @@ const StoredLock = Type.Object({
   holders: Type.Array(StoredHolder),
 });
 
+let validator: ReturnType<typeof Compile<typeof StoredLock>> | undefined;
+
 /** The holders of a group, oldest slot first. */
 export interface LockState {
   readonly group: string;
@@ -61,8 +63,10 @@ export function decodeLock(text: string, revision: string, key: string): LockSta
       remedy: 'update this server to the version of the others; nothing was changed',
     });
   }
-  if (!Value.Check(StoredLock, value)) {
-    const first = [...Value.Errors(StoredLock, value)][0];
+  // Compiled on first use: a command that needs no server should not pay for it.
+  validator ??= Compile(StoredLock);
+  if (!validator.Check(value)) {
+    const [first] = validator.Errors(value);
     throw damaged(key, `${first?.instancePath ?? ''} ${first?.message ?? 'wrong shape'}`.trim());
   }
   return {

@@ -82,8 +82,11 @@ function obstacle(
   const late = state.holders.find(holder => isOverdue(holder, now));
   if (late !== undefined) return refuse('halted', overdueText(late));
   if (state.holders.length >= rules.slots) {
-    const names = state.holders.map(holder => `${holder.name} (${holder.phase})`).join(', ');
-    return refuse('all-slots-held', `${state.holders.length} of ${rules.slots} held: ${names}`);
+    const named = state.holders.slice(0, NAMED).map(holder => `${holder.name} (${holder.phase})`);
+    const more = state.holders.length - named.length;
+    const others = more === 0 ? '' : ` and ${more} more`;
+    const held = `${state.holders.length} of ${rules.slots} held`;
+    return refuse('all-slots-held', `${held}: ${named.join(', ')}${others}`);
   }
   const overlapping = state.holders.find(holder =>
     domainsClash(holder.domain, wish.domain, rules.domainRule),
@@ -99,8 +102,13 @@ function obstacle(
   return undefined;
 }
 
+/** Holders that a refusal names, oldest first: with a thousand slots it would else be a hundred kilobytes for each who waits. */
+const NAMED = 8;
+
 function refusalOf(state: LockState, kind: LockRefusal['kind'], message: string): Refusal {
-  const holders = state.holders.map(({machine, name, phase, since}) => ({machine, name, phase, since}));
+  const holders = state.holders
+    .slice(0, NAMED)
+    .map(({machine, name, phase, since}) => ({machine, name, phase, since}));
   return {kind, message, holders};
 }
 
