@@ -15,18 +15,17 @@ import {measureRound, type Round} from './boot.ts';
 import {coldBuildSeconds, helpSeconds, rebuildSeconds} from './build-times.ts';
 import {ensureDebianImage, type DebianImage} from './debian-image.ts';
 import {artefactBytes, artefactPath, ensureTools, openHawserImage, type HawserImage} from './image.ts';
-import {lockBench, measureLock, renderLock, type LockFigures} from './lock.ts';
-import {measureMachines, renderMachines, type MachineFigures} from './machines.ts';
 import {parseOptions, usage, type BenchOptions} from './options.ts';
 import {renderTable, rows, type ImageSizes} from './report.ts';
 import {compressedBytes} from './sizes.ts';
 import {measureUpdate, plainWrite, type UpdateFigures} from './update-pairs.ts';
 import {renderUpdate} from './update-report.ts';
+import {measureWithoutImage, renderWithoutImage, type WithoutImage} from './without-image.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
 /** Filled as the run goes, so that an interrupted one still shows what it has. */
-interface Collected {
+interface Collected extends WithoutImage {
   hawser: {rounds: Round[]; sizes: ImageSizes | undefined};
   debian: {rounds: Round[]; sizes: ImageSizes | undefined};
   rebuildSeconds: number | undefined;
@@ -34,8 +33,6 @@ interface Collected {
   helpSeconds: number[];
   update: UpdateFigures | undefined;
   plainWrite: {readonly seconds: number; readonly cpuSeconds: number} | undefined;
-  lock: {hawser: LockFigures; airlock: LockFigures} | undefined;
-  machines: MachineFigures | undefined;
 }
 
 interface Run {
@@ -74,8 +71,6 @@ async function main(): Promise<number> {
     helpSeconds: [],
     update: undefined,
     plainWrite: undefined,
-    lock: undefined,
-    machines: undefined,
   };
   let code = 0;
   try {
@@ -89,9 +84,7 @@ async function main(): Promise<number> {
   for (const line of renderTable(collected)) progress.note(line);
   if (collected.update !== undefined)
     for (const line of renderUpdate(collected.update, collected.plainWrite)) progress.note(line);
-  if (collected.lock !== undefined) for (const line of renderLock(collected.lock)) progress.note(line);
-  if (collected.machines !== undefined)
-    for (const line of renderMachines(collected.machines)) progress.note(line);
+  for (const line of renderWithoutImage(collected)) progress.note(line);
   if (options.json !== undefined) await writeJson(options.json, collected, code === 0);
   return code;
 }
@@ -103,14 +96,7 @@ async function measure(run: Run): Promise<void> {
   if (wants('command')) {
     collected.helpSeconds = await withStep(progress, 'hawser --help', () => helpSeconds(places));
   }
-  if (wants('lock')) {
-    collected.lock = await withStep(progress, 'reboot lock beside airlock', () =>
-      measureLock(lockBench, signal),
-    );
-  }
-  if (wants('machines')) {
-    collected.machines = await withStep(progress, 'the machine layer itself', () => measureMachines());
-  }
+  await measureWithoutImage(options.parts, collected, {progress, cache: paths.cache, signal});
   if (wants('boot') || wants('size')) {
     const hawser = await openHawserImage(options.image ?? currentImage(paths));
     const mirrors = findMirrors(await aptSources());

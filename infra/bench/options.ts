@@ -1,9 +1,20 @@
 /** The options of the benchmark. */
 import {parseArgs} from 'node:util';
 
-export const parts = ['boot', 'size', 'build', 'command', 'bytes', 'apply', 'lock', 'machines'] as const;
+export const parts = [
+  'boot',
+  'size',
+  'build',
+  'command',
+  'bytes',
+  'apply',
+  'lock',
+  'machines',
+  'polls',
+  'rollout',
+] as const;
 /** `bytes` and `apply` need two images to be named, so they are not among what runs by itself. */
-const usual = 'boot,size,build,command,lock,machines';
+const usual = 'boot,size,build,command,lock,machines,polls,rollout';
 export type Part = (typeof parts)[number];
 
 export interface BenchOptions {
@@ -24,7 +35,7 @@ export interface BenchOptions {
 }
 
 export const usage =
-  'usage: npm run bench -- [--boots N] [--only boot,size,build,command,bytes,apply,lock,machines] [--cold] [--image FOLDER] [--pair OLD,NEW] [--floor] [--json FILE] [--minutes N]';
+  'usage: npm run bench -- [--boots N] [--only boot,size,build,command,bytes,apply,lock,machines,polls,rollout] [--cold] [--image FOLDER] [--pair OLD,NEW] [--floor] [--json FILE] [--minutes N]';
 
 /** Throws an Error whose message is fit to print. */
 export function parseOptions(argv: readonly string[]): BenchOptions {

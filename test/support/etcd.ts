@@ -10,6 +10,7 @@ import {Etcd3} from 'etcd3';
 
 export interface TestEtcd extends AsyncDisposable {
   readonly url: string;
+  readonly pid: number;
   readonly client: Etcd3;
 }
 
@@ -45,6 +46,7 @@ export async function startEtcd(): Promise<TestEtcd> {
   }
   return {
     url,
+    pid: child.pid ?? 0,
     client,
     async [Symbol.asyncDispose]() {
       client.close();
