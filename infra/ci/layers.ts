@@ -152,6 +152,7 @@ export const parts: readonly Part[] = [
       'keys.ts',
       'rank.ts',
       'report.ts',
+      'operations/lookup.ts',
       'rollout.ts',
       'standing.ts',
       'status.ts',

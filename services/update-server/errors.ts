@@ -28,3 +28,9 @@ export type ServerErrorCode =
   | 'bad-setting';
 
 export class ServerError extends HawserError<ServerErrorCode> {}
+
+export function unknownMachine(name: string): ServerError {
+  return new ServerError('unknown-machine', `there is no machine "${name}"`, {
+    remedy: 'hawser fleet machines shows those that have reported',
+  });
+}

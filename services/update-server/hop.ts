@@ -1,6 +1,8 @@
 /** Which release a machine goes to next on its way to the target: barriers, version ranges, withdrawals. Pure. */
 import semver from 'semver';
 import type {KnownRelease} from '../common/contracts/policy.ts';
+import type {ServerError} from './errors.ts';
+import {splitKey} from './keys.ts';
 
 export type Releases = ReadonlyMap<string, KnownRelease>;
 
@@ -41,4 +43,23 @@ export function nextHop(current: string, target: string, releases: Releases): Ho
     kind: 'no-way',
     why: `${stop.facts.version} takes machines from ${stop.facts.from ?? 'any version'} only, and nothing leads there from ${current}`,
   };
+}
+
+/**
+ * Throws what is wrong with a release that would have a say in the way from `current` to `target`: it may be a barrier,
+ * or withdrawn, and nobody is sent past what cannot be read. `unreadable` is by key.
+ */
+export function checkWay(
+  unreadable: ReadonlyMap<string, ServerError>,
+  current: string,
+  target: string,
+): void {
+  for (const [key, problem] of unreadable) {
+    const place = splitKey(key);
+    if (place?.kind !== 'releases') continue;
+    const {name: version} = place;
+    if (version === target) throw problem;
+    if (semver.valid(version) === null) continue;
+    if (semver.gt(version, current) && semver.lt(version, target)) throw problem;
+  }
 }

@@ -1,9 +1,9 @@
 /** Figures for Prometheus: counters as things happen, gauges from the fleet when they are asked for. */
-import {Counter, Gauge, type Registry} from 'prom-client';
+import {Counter, Gauge, Histogram, type Registry} from 'prom-client';
 import type {UpdateService} from './service.ts';
 
 export interface Metrics {
-  readonly answered: (action: string) => void;
+  readonly answered: (action: string, seconds: number) => void;
   readonly refused: (kind: string) => void;
 }
 
@@ -23,6 +23,23 @@ export function createMetrics(registry: Registry | undefined, service: UpdateSer
     labelNames: ['kind'],
     registers,
   });
+  const durations = new Histogram({
+    name: 'hawser_check_seconds',
+    help: 'Time from the request of a poll to its answer',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  });
+  const plain = (name: string, help: string, read: () => number): void => {
+    const made = new Gauge({
+      name,
+      help,
+      registers: [],
+      collect() {
+        this.set(read());
+      },
+    });
+    registry.registerMetric(made);
+  };
   const gauge = (name: string, help: string, label: string, read: () => Map<string, number>): void => {
     const made = new Gauge({
       name,
@@ -53,10 +70,21 @@ export function createMetrics(registry: Registry | undefined, service: UpdateSer
   gauge('hawser_rollout_done_machines', 'Machines that are done in the rollout', 'group', () =>
     counts(fleet.crews, crew => crew.done),
   );
+  gauge('hawser_rollout_machines', 'Machines that take part in the rollout', 'group', () =>
+    counts(fleet.crews, crew => crew.parts.size),
+  );
+  plain('hawser_machines_silent', 'Machines that were not heard for an hour', () => service.silent(3600));
+  plain('hawser_store_connected', '1 while changes arrive from etcd', () => (service.connected() ? 1 : 0));
   gauge('hawser_unreadable_values', 'Values in etcd that this server cannot read', 'code', () =>
     tally(fleet.unreadable.values(), ({code}) => code),
   );
-  return {answered: action => answers.inc({action}), refused: kind => refusals.inc({kind})};
+  return {
+    answered: (action, seconds) => {
+      answers.inc({action});
+      durations.observe(seconds);
+    },
+    refused: kind => refusals.inc({kind}),
+  };
 }
 
 function tally<Item>(items: Iterable<Item>, by: (item: Item) => string): Map<string, number> {

@@ -2,11 +2,10 @@
 import type {FastifyInstance, FastifyPluginAsync, FastifyRequest} from 'fastify';
 import type {TypeBoxTypeProvider} from '@fastify/type-provider-typebox';
 import type {Registry} from 'prom-client';
-import {roleCovers, type Caller, type OperatorRole} from '../common/contracts/caller.ts';
+import {roleCovers, type Caller, type Operator, type OperatorRole} from '../common/contracts/caller.ts';
 import {refusalOf} from './answers.ts';
 import {ServerError} from './errors.ts';
 import {createMetrics} from './metrics.ts';
-import type {Operator} from './operations.ts';
 import {channelRoutes} from './routes/channels.ts';
 import {checkRoute} from './routes/check.ts';
 import {fleetRoutes} from './routes/fleet.ts';
@@ -57,7 +56,7 @@ export const updateServer: FastifyPluginAsync<UpdateServerOptions> = async (app,
     const {status, kind, message} = refusalOf(error);
     count.refused(kind);
     if (status >= 500) request.log.error({err: error, kind}, 'request failed');
-    else request.log.info({kind, url: request.url}, 'request refused');
+    else request.log.info({kind, method: request.method, url: request.url, why: message}, 'request refused');
     return reply.code(status).send({kind, message});
   });
   for (const routes of [

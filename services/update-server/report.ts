@@ -92,11 +92,15 @@ function isNews(before: MachineRecord, after: MachineRecord): boolean {
   return fingerprint(before) !== fingerprint(after);
 }
 
-/** What is worth a write: progress in steps of a tenth. */
+/**
+ * What is worth a write: progress in steps of a tenth. What a machine waits for too, but while it waits for the lock its
+ * words name the holders, who change with every question: there the part before the colon counts.
+ */
 function fingerprint({report, updating, noted}: MachineRecord): string {
-  const {progress, ...rest} = report;
+  const {progress, waitsFor, ...rest} = report;
   return JSON.stringify([
     rest,
+    report.phase === 'locking' ? waitsFor?.split(':', 1) : waitsFor,
     updating,
     noted,
     progress === undefined ? null : Math.floor(progress.share * 10),

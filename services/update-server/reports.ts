@@ -6,7 +6,7 @@ import type {Clock} from '../common/clock.ts';
 import type {CheckRequest} from '../common/contracts/fleet.ts';
 import type {MachineRecord, StoredEvent} from '../common/contracts/policy.ts';
 import {encode} from './codec.ts';
-import {ServerError} from './errors.ts';
+import {ServerError, unknownMachine} from './errors.ts';
 import type {Fleet} from './fleet.ts';
 import {eventKey, keyOf} from './keys.ts';
 import {MAX_WRITES, type Store, type Write} from './ports.ts';
@@ -163,12 +163,6 @@ export function createReportWriter(
       });
     },
   };
-}
-
-export function unknownMachine(name: string): ServerError {
-  return new ServerError('unknown-machine', `there is no machine "${name}"`, {
-    remedy: 'hawser fleet machines shows those that have reported',
-  });
 }
 
 function writesOf({record, events}: Merged, revision: bigint): readonly Write[] {

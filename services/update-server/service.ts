@@ -11,8 +11,10 @@ import {ServerError} from './errors.ts';
 import {Fleet} from './fleet.ts';
 import {follow, type Following} from './follow.ts';
 import {settingsOf} from './groups.ts';
+import {checkWay} from './hop.ts';
 import {keyOf, prefixOf} from './keys.ts';
-import {Operations} from './operations.ts';
+import {createOperations, type Operations} from './operations.ts';
+import {Lookup} from './operations/lookup.ts';
 import type {ReadLocks, Store} from './ports.ts';
 import {noteFailure} from './report.ts';
 import {createReportWriter, type ReportWriter} from './reports.ts';
@@ -37,6 +39,7 @@ export interface ServiceOptions {
 export class UpdateService {
   readonly fleet = new Fleet();
   readonly changer: Changer;
+  readonly lookup = new Lookup(this.fleet);
   readonly operations: Operations;
   readonly conductor: Conductor;
   readonly #reports: ReportWriter;
@@ -51,7 +54,7 @@ export class UpdateService {
     const touched = (groups: Iterable<string>): void => this.conductor.touch(groups);
     this.conductor = createConductor(store, this.fleet, clock, failed);
     this.changer = createChanger(store, this.fleet, clock, touched);
-    this.operations = new Operations(this.fleet, this.changer);
+    this.operations = createOperations(this.fleet, this.changer, this.lookup);
     this.#reports = createReportWriter(store, this.fleet, clock, touched);
   }
 
@@ -115,7 +118,8 @@ export class UpdateService {
     const machine = this.fleet.machines.get(caller.uuid);
     if (machine === undefined) throw new ServerError('conflict', 'the record of this machine went away');
     const {group} = this.#checkGroup(machine.membership);
-    const {action, version, reason, turnAt} = decide(machine, this.fleet, now);
+    const {action, version, reason, turnAt, target} = decide(machine, this.fleet, now);
+    if (target !== undefined) checkWay(this.fleet.unreadable, request.version, target);
     const poll = group === undefined ? DEFAULT_POLL_SECONDS : settingsOf(group.config).pollSeconds;
     const until = turnAt === undefined ? poll : Math.ceil((turnAt - now) / 1000);
     const {repositories} = this.#options;
@@ -162,6 +166,22 @@ export class UpdateService {
     });
     const oldest = found.length < limit ? undefined : found.at(-1)?.key.slice(prefix.length);
     return {entries, problems, ...(oldest === undefined ? {} : {before: oldest})};
+  }
+
+  /** Whether changes arrive from the store now. */
+  connected(): boolean {
+    return this.#following?.staleSince() === undefined;
+  }
+
+  /** How many machines were not heard, by this server or as far as the store tells, for so long. */
+  silent(seconds: number): number {
+    const since = this.#now() - seconds * 1000;
+    let silent = 0;
+    for (const [uuid, {record, assignment}] of this.fleet.machines) {
+      if (assignment?.forgotten !== undefined) continue;
+      if ((this.#seen.get(uuid) ?? 0) < since && Date.parse(record.lastSeen) < since) silent += 1;
+    }
+    return silent;
   }
 
   async statusInput(): Promise<StatusInput> {

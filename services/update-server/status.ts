@@ -7,6 +7,7 @@ import type {
   RolloutSummary,
 } from '../common/contracts/policy.ts';
 import type {Fleet, Machine} from './fleet.ts';
+import type {Membership} from './groups.ts';
 import {decide, failuresIn} from './rollout.ts';
 import {expectedWaves, openCount} from './waves.ts';
 import {rankOf} from './rank.ts';
@@ -20,27 +21,39 @@ export interface StatusInput {
   readonly now: number;
 }
 
-export function fleetStatus(input: StatusInput): FleetStatus {
-  const {fleet, locks, now} = input;
-  const waves = expectedByGroup(fleet, now);
-  const machines = [...fleet.machines.values()]
-    .filter(({assignment}) => assignment?.forgotten === undefined)
-    .map(machine => statusOf(machine, input, waves))
-    .sort((a, b) => a.name.localeCompare(b.name, 'en', {numeric: true}) || (a.uuid < b.uuid ? -1 : 1));
+/** Everything but the machines: of one group, or of all. */
+export function fleetSummary({fleet, locks, now}: StatusInput, only?: string): Omit<FleetStatus, 'machines'> {
+  const shown = ({group}: {readonly group: string}) => only === undefined || group === only;
   return {
     at: new Date(now).toISOString(),
-    machines,
     rollouts: [...fleet.rollouts.values()]
+      .filter(shown)
       .sort((a, b) => (a.group < b.group ? -1 : 1))
       .map(rollout => summaryOf(rollout, fleet, now)),
-    locks: [...locks],
+    locks: locks.filter(shown),
     problems: [...fleet.unreadable.values()].map(error => error.message),
   };
 }
 
+/**
+ * The machines of one group, or all and those that are in none, in no order. Each is worked out when it is asked for, so
+ * that who reads a large fleet can do something else in between.
+ */
+export function* machineStatuses(input: StatusInput, only?: string): Generator<MachineStatus> {
+  const {fleet, locks, now} = input;
+  const waves = expectedByGroup(fleet, now, only);
+  const holders = holdersOf(locks);
+  for (const machine of [...fleet.machines.values()]) {
+    if (machine.assignment?.forgotten !== undefined) continue;
+    if (only === undefined || groupOf(machine.membership) === only)
+      yield statusOf(machine, input, waves, holders);
+  }
+}
+
 /** One machine, as `GET /v1/machines/<uuid>` shows it. */
 export function machineStatus(machine: Machine, input: StatusInput): MachineStatus {
-  return statusOf(machine, input, expectedByGroup(input.fleet, input.now));
+  const waves = expectedByGroup(input.fleet, input.now, groupOf(machine.membership));
+  return statusOf(machine, input, waves, holdersOf(input.locks));
 }
 
 export function summaryOf(rollout: Rollout, fleet: Fleet, now: number): RolloutSummary {
@@ -59,11 +72,21 @@ export function summaryOf(rollout: Rollout, fleet: Fleet, now: number): RolloutS
   };
 }
 
+function groupOf(membership: Membership): string | undefined {
+  return membership.kind === 'in' ? membership.group : undefined;
+}
+
+function holdersOf(locks: readonly LockHolder[]): ReadonlySet<string> {
+  return new Set(locks.map(({machine}) => machine));
+}
+
 type ExpectedWaves = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
-function expectedByGroup(fleet: Fleet, now: number): ExpectedWaves {
+function expectedByGroup(fleet: Fleet, now: number, only: string | undefined): ExpectedWaves {
   const at = new Date(now).toISOString();
-  const known = [...fleet.rollouts.values()].filter(({waves}) => openCount(waves) < waves.length);
+  const known = [...fleet.rollouts.values()].filter(
+    ({group, waves}) => (only === undefined || group === only) && openCount(waves) < waves.length,
+  );
   return new Map(
     known.map(rollout => {
       const parts = [...(fleet.crews.get(rollout.group)?.parts.values() ?? [])];
@@ -72,12 +95,17 @@ function expectedByGroup(fleet: Fleet, now: number): ExpectedWaves {
   );
 }
 
-function statusOf(machine: Machine, input: StatusInput, waves: ExpectedWaves): MachineStatus {
+function statusOf(
+  machine: Machine,
+  input: StatusInput,
+  waves: ExpectedWaves,
+  holders: ReadonlySet<string>,
+): MachineStatus {
   const {record, assignment, labels, membership} = machine;
   const {report, uuid} = record;
-  const {fleet, locks, seen, now} = input;
+  const {fleet, seen, now} = input;
   const decision = decide(machine, fleet, now);
-  const group = membership.kind === 'in' ? membership.group : undefined;
+  const group = groupOf(membership);
   const rollout = group === undefined ? undefined : fleet.rollouts.get(group);
   const waiting = rollout === undefined ? undefined : waves.get(rollout.group)?.get(rankOf(rollout.id, uuid));
   const wave = decision.wave ?? (decision.target === report.version ? undefined : waiting);
@@ -103,7 +131,7 @@ function statusOf(machine: Machine, input: StatusInput, waves: ExpectedWaves): M
     waitsFor: report.waitsFor ?? decision.reason,
     ...(wave === undefined ? {} : {wave: wave + 1}),
     ...(decision.turnAt === undefined ? {} : {turnAt: new Date(decision.turnAt).toISOString()}),
-    holdsLock: locks.some(lock => lock.machine === uuid),
+    holdsLock: holders.has(uuid),
     ...(membership.kind === 'none' ? {problem: membership.problem} : {}),
   };
 }

@@ -1,6 +1,6 @@
 import test from 'ava';
 import {createMemoryStore} from '../../services/update-server/adapters/memory-store.ts';
-import {bench, failure, hash, report, uuidOf, withReleases} from './support.ts';
+import {bench, failure, report, uuidOf, withReleases} from './support.ts';
 
 test('a machine of a group gets the promoted release, and is up to date when it runs it', async t => {
   const b = await bench(t, createMemoryStore());
@@ -165,61 +165,6 @@ test('a pause keeps what is staged, an abort drops it, a new promotion begins an
   t.like(await b.check(1, {staged: '2.0.0', phase: 'staged'}), {action: 'apply', version: '3.0.0'});
 });
 
-test('malformed, unknown, oversized and foreign: each a precise refusal, nothing changed', async t => {
-  const b = await bench(t, createMemoryStore());
-  await withReleases(b);
-  await b.group('all', {channel: 'stable', selector: {}});
-  await b.check(1);
-  await b.check(2);
-  const before = JSON.stringify((await b.service.statusInput()).fleet.machines.get(uuidOf(1)));
-  const refused = async (answer: Promise<{status: number; body: {kind?: string}}>) => {
-    const {status, body} = await answer;
-    return [status, body.kind];
-  };
-  const check = (body: object) => refused(b.machine(1, 'POST', '/v1/check', body));
-  t.deepEqual(await check({}), [400, 'malformed']);
-  t.deepEqual(await check(report({name: 'm1', version: '1.0'})), [400, 'malformed']);
-  t.deepEqual(await check({...report({name: 'm1'}), phase: 'napping'}), [400, 'malformed']);
-  t.deepEqual(await check(report({name: 'm2'})), [403, 'other-identity']);
-  t.deepEqual(await check({...report({name: 'm1'}), uuid: uuidOf(2)}), [403, 'other-identity']);
-  t.deepEqual(await check({...report({name: 'm1'}), noise: 'x'.repeat(300_000)}), [413, 'too-large']);
-  t.deepEqual(await refused(b.machine(1, 'GET', '/v1/machines/m2')), [403, 'other-identity']);
-  t.deepEqual(await refused(b.machine(1, 'GET', '/v1/fleet')), [403, 'forbidden']);
-  t.deepEqual(await refused(b.as('viewer', 'POST', '/v1/check', report())), [403, 'forbidden']);
-  t.deepEqual(await refused(b.as('viewer', 'PUT', '/v1/channels/x', {})), [403, 'forbidden']);
-  t.deepEqual(await refused(b.as('operator', 'GET', '/v1/tokens')), [403, 'forbidden']);
-  t.deepEqual(await refused(b.as('operator', 'PUT', '/v1/groups/g', {channel: 'nope'})), [
-    404,
-    'unknown-channel',
-  ]);
-  t.deepEqual(await refused(b.as('operator', 'POST', '/v1/channels/stable/promote', {version: '9.9.9'})), [
-    404,
-    'unknown-release',
-  ]);
-  t.deepEqual(await refused(b.as('operator', 'POST', '/v1/channels/stable/promote', {version: 'latest'})), [
-    400,
-    'malformed',
-  ]);
-  t.deepEqual(await refused(b.as('operator', 'PUT', '/v1/groups/g', {channel: 'stable', wavs: []})), [
-    400,
-    'malformed',
-  ]);
-  t.deepEqual(await refused(b.as('operator', 'PATCH', '/v1/machines/m9', {})), [404, 'unknown-machine']);
-  t.deepEqual(
-    await refused(
-      b.as('operator', 'PUT', '/v1/releases/2.0.0', {
-        version: '2.0.0',
-        rootHash: hash('another'),
-        created: '2026-03-01T00:00:00Z',
-        barrier: false,
-      }),
-    ),
-    [409, 'different-release'],
-  );
-  t.is(JSON.stringify(b.service.fleet.machines.get(uuidOf(1))), before);
-  t.false(b.service.fleet.groups.has('g'));
-});
-
 test('a forgotten machine is refused and counted nowhere', async t => {
   const b = await bench(t, createMemoryStore());
   await withReleases(b);
@@ -256,4 +201,28 @@ test('events are kept once each, the last of them only, and acknowledged', async
     events: {sequence: number}[];
   };
   t.deepEqual([events.length, events[0]?.sequence, events.at(-1)?.sequence], [128, 76, 203]);
+});
+
+test('the status of one group holds its machines, rollout and no others', async t => {
+  const b = await bench(t, createMemoryStore());
+  await withReleases(b);
+  await b.group('web', {channel: 'stable'});
+  await b.group('db', {channel: 'stable'});
+  await b.check(1, {labels: {group: 'web'}});
+  await b.check(2, {labels: {group: 'db'}});
+  await b.check(3);
+  await b.promote('2.0.0');
+  const status = async (query: string) => {
+    const {body} = await b.as('viewer', 'GET', `/v1/fleet${query}`);
+    const {machines, rollouts} = body as unknown as {
+      machines: {name: string}[];
+      rollouts: {rollout: {group: string}}[];
+    };
+    return [machines.map(({name}) => name), rollouts.map(({rollout}) => rollout.group)];
+  };
+  t.deepEqual(await status(''), [
+    ['m1', 'm2', 'm3'],
+    ['db', 'web'],
+  ]);
+  t.deepEqual(await status('?group=web'), [['m1'], ['web']]);
 });

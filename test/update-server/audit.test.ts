@@ -8,7 +8,7 @@ import {createWaitingRoom} from '../../services/reboot-lock/waiting-room.ts';
 import {createEvents, policiesOf, webPolicy, wish} from '../reboot-lock/support.ts';
 import {createEtcdStore} from '../../services/update-server/adapters/etcd-store.ts';
 import {createMemoryStore} from '../../services/update-server/adapters/memory-store.ts';
-import {renderAudit} from '../../services/update-server/commands/fleet.ts';
+import {renderAudit} from '../../services/update-server/commands/fleet-tables.ts';
 import {bench, realEtcd, uuidOf, type Bench} from './support.ts';
 
 async function audit(each: Bench, query = ''): Promise<AuditList> {

@@ -5,7 +5,7 @@ import {advance} from '../../services/update-server/advance.ts';
 import {Fleet, type Change} from '../../services/update-server/fleet.ts';
 import {mergeReport} from '../../services/update-server/report.ts';
 import {decide} from '../../services/update-server/rollout.ts';
-import {fleetStatus} from '../../services/update-server/status.ts';
+import {fleetSummary, machineStatuses} from '../../services/update-server/status.ts';
 import {failure, hash, report, uuidOf} from './support.ts';
 
 const ROOT = '/hawser/v1/';
@@ -174,7 +174,11 @@ test('counted change by change or from nothing: the same answers, the same statu
         if (other === undefined) throw new Error(`${uuid} is missing`);
         t.deepEqual(decide(other, fresh, world.now), decide(machine, world.fleet, world.now));
       }
-      const status = (fleet: Fleet) => fleetStatus({fleet, locks: [], seen: new Map(), now: world.now});
+      const status = (fleet: Fleet) => {
+        const input = {fleet, locks: [], seen: new Map(), now: world.now};
+        const machines = [...machineStatuses(input)].sort((a, b) => (a.uuid < b.uuid ? -1 : 1));
+        return {...fleetSummary(input), machines};
+      };
       t.deepEqual(status(fresh), status(world.fleet));
       for (const name of ['all', 'web']) t.is(advance(name, fresh, world.now), undefined);
     }),

@@ -139,6 +139,34 @@ function call(
   });
 }
 
+interface Described {
+  readonly summary?: string;
+  readonly tags?: readonly string[];
+  readonly security?: readonly object[];
+  readonly responses?: Readonly<Record<string, unknown>>;
+}
+
+/** Every route says what it does, who may call it and what it answers. */
+function checkDescription(t: ExecutionContext, openapi: Record<string, unknown>): void {
+  t.is(openapi['openapi'], '3.1.0');
+  const paths = openapi['paths'] as Readonly<Record<string, Readonly<Record<string, Described>>>>;
+  const routes = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, described]) => ({name: `${method} ${path}`, ...described})),
+  );
+  t.true(routes.length > 30, `${routes.length} routes`);
+  for (const {name, summary, tags, security, responses} of routes) {
+    t.true((summary ?? '').length > 5 && tags?.length === 1, name);
+    t.true(Object.hasOwn(responses ?? {}, '200') || Object.hasOwn(responses ?? {}, '204'), name);
+    t.true(Array.isArray(security), name);
+  }
+  const byName = new Map(routes.map(route => [route.name, route.security]));
+  t.deepEqual(byName.get('post /v1/check'), [{certificate: []}]);
+  t.deepEqual(byName.get('post /v1/lock/acquire'), [{certificate: []}]);
+  t.deepEqual(byName.get('post /v1/enrol'), []);
+  t.deepEqual(byName.get('get /v1/fleet'), [{token: []}]);
+  t.deepEqual(byName.get('get /v1/machines/{machine}'), [{token: []}, {certificate: []}]);
+}
+
 test('from the first start to a rollout, by the commands and by a machine with its certificate', async t => {
   const folder = await home(t);
   await mkdir(join(folder, 'repository', 'payloads'), {recursive: true});
@@ -235,7 +263,7 @@ test('from the first start to a rollout, by the commands and by a machine with i
   t.is((await call(url, {ca}, 'GET', '/repository/../server/login.json')).status, 404);
   t.regex((await call(url, {ca}, 'GET', '/metrics')).text, /hawser_machines\{version="1\.0\.0"\} 1/);
   const {body: openapi} = await call(url, {ca}, 'GET', '/openapi.json');
-  t.true(Object.hasOwn(openapi['paths'] as object, '/v1/check'));
+  checkDescription(t, openapi);
 
   // Forgotten: refused everywhere.
   await running.run('fleet forget web-1');

@@ -9,6 +9,7 @@ import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import fastify, {type FastifyInstance} from 'fastify';
 import {Etcd3} from 'etcd3';
+import type {Registry} from 'prom-client';
 import type {Clock} from '../../services/common/clock.ts';
 import type {Caller, OperatorRole} from '../../services/common/contracts/caller.ts';
 import type {CheckAnswer, CheckRequest} from '../../services/common/contracts/fleet.ts';
@@ -79,16 +80,31 @@ export interface Answer {
   readonly body: Record<string, never> & {readonly kind?: string; readonly message?: string};
 }
 
+export interface BenchWish {
+  /** Called with each line of the log. */
+  readonly log?: (line: string) => void;
+  readonly metrics?: Registry;
+}
+
 /** Opens a server over `store`. Two over the same store are two servers. */
-export async function bench(t: ExecutionContext, store: Store, clock = manualClock()): Promise<Bench> {
+export async function bench(
+  t: ExecutionContext,
+  store: Store,
+  clock = manualClock(),
+  {log, metrics}: BenchWish = {},
+): Promise<Bench> {
   const service = await UpdateService.open({store, clock, failed: error => t.log(String(error))});
   t.teardown(() => service.close());
-  const app = fastify({ajv: {customOptions: {coerceTypes: false, removeAdditional: false}}});
+  const app = fastify({
+    ajv: {customOptions: {coerceTypes: false, removeAdditional: false}},
+    ...(log === undefined ? {} : {logger: {level: 'info', stream: {write: log}}}),
+  });
   t.teardown(() => app.close());
   // Tests say who calls; in the product the certificate or the token does.
   await app.register(updateServer, {
     service,
     callerOf: request => JSON.parse(String(request.headers['x-caller'] ?? '{"kind":"anonymous"}')) as Caller,
+    ...(metrics === undefined ? {} : {metrics}),
   });
   const send = async (caller: Caller, method: Method, url: string, body?: object): Promise<Answer> => {
     const answer = await app.inject({

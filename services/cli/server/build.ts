@@ -65,9 +65,10 @@ export async function buildServer(parts: ServerParts): Promise<BuiltServer> {
   const metrics = new Registry();
   collectDefaultMetrics({register: metrics});
   await describeApi(app, parts.version);
-  app.setNotFoundHandler((_request, reply) =>
-    reply.code(404).send({kind: 'not-found', message: 'no such page'}),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    request.log.info({kind: 'not-found', method: request.method, url: request.url}, 'request refused');
+    return reply.code(404).send({kind: 'not-found', message: 'no such page'});
+  });
   await app.register(enrolmentRoutes, {deps: parts.enrolment});
   await app.register(updateServer, {service, callerOf: request => callerOf(request, service.fleet), metrics});
   await app.register(rebootLock, {
@@ -101,7 +102,11 @@ export async function buildServer(parts: ServerParts): Promise<BuiltServer> {
     service.checkFresh();
     return {status: 'ok'};
   });
-  app.get('/openapi.json', {schema: {hide: true}}, () => app.swagger());
+  app.get('/openapi.json', {schema: {hide: true}}, () => {
+    const document = app.swagger();
+    const components = 'components' in document ? document.components : {};
+    return {...document, components: {...components, securitySchemes}};
+  });
   app.addHook('onClose', () => service.close());
   return {app, service};
 }
@@ -133,18 +138,28 @@ function newApp({tls, logLevel}: ServerParts): FastifyInstance {
   });
 }
 
+/** `mutualTLS` is OpenAPI 3.1's word for a client certificate. */
+const securitySchemes = {
+  token: {type: 'http', scheme: 'bearer'},
+  certificate: {type: 'mutualTLS'},
+};
+
 async function describeApi(app: FastifyInstance, version: string): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
       info: {title: 'Hawser server', version},
-      components: {
-        securitySchemes: {
-          token: {type: 'http', scheme: 'bearer'},
-        },
-      },
     },
+    transform: ({schema, url}) => ({schema: {...schema, security: securityOf(url, schema.tags ?? [])}, url}),
   });
+}
+
+/** A machine may also read what the server keeps of it. */
+function securityOf(url: string, tags: readonly string[]): readonly Record<string, readonly string[]>[] {
+  const [token, certificate] = [{token: []}, {certificate: []}];
+  if (tags.includes('enrolment') || url === '/v1/login') return [];
+  if (tags.includes('machine')) return [certificate];
+  return url.startsWith('/v1/machines/') ? [token, certificate] : [token];
 }
 
 /** Static files as they are: any web server could do this. */

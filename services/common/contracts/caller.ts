@@ -8,6 +8,8 @@ export type Caller =
   | {readonly kind: 'operator'; readonly name: string; readonly role: OperatorRole}
   | {readonly kind: 'anonymous'};
 
+export type Operator = Extract<Caller, {kind: 'operator'}>;
+
 /** Whether `role` may do what `needed` may: each role can do all that those before it can. */
 export function roleCovers(role: OperatorRole, needed: OperatorRole): boolean {
   return operatorRoles.indexOf(role) >= operatorRoles.indexOf(needed);

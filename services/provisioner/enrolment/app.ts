@@ -65,14 +65,30 @@ function addRoutes(app: FastifyInstance, deps: EnrolDeps): void {
   app.setErrorHandler((error, request, reply) => {
     const {status, kind, message} = describe(error);
     if (status >= 500) request.log.error({err: error}, 'enrolment failed');
-    else request.log.info({kind: error instanceof EnrolmentError ? error.code : kind}, 'enrolment refused');
+    else
+      request.log.info(
+        {kind: error instanceof EnrolmentError ? error.code : kind, url: request.url, why: message},
+        'enrolment refused',
+      );
     return reply.code(status).send({kind, message});
   });
 
   const typed = app.withTypeProvider<TypeBoxTypeProvider>();
-  typed.get('/v1/ca', (_request, reply) => reply.type('application/x-pem-file').send(deps.authority.fleetCa));
-  typed.post('/v1/enrol', {schema: {body: EnrolmentRequest, response: {200: EnrolmentGrant}}}, request =>
-    enrol(request.body, deps),
+  const tags = ['enrolment'];
+  typed.get('/v1/ca', {schema: {summary: "The fleet's CA as PEM", tags}}, (_request, reply) =>
+    reply.type('application/x-pem-file').send(deps.authority.fleetCa),
+  );
+  typed.post(
+    '/v1/enrol',
+    {
+      schema: {
+        summary: 'Trade a single-use token and a certificate request for the certificate',
+        tags,
+        body: EnrolmentRequest,
+        response: {200: EnrolmentGrant},
+      },
+    },
+    request => enrol(request.body, deps),
   );
 }
 

@@ -9,9 +9,10 @@ import {
   type CommandContext,
 } from '../../common/command.ts';
 import {AuditList} from '../../common/contracts/audit.ts';
-import {FleetStatus, MachineStatus, StoredEvent, type RolloutSummary} from '../../common/contracts/policy.ts';
+import {FleetStatus, MachineStatus, StoredEvent} from '../../common/contracts/policy.ts';
 import {Type} from 'typebox';
-import {ago, connect, outputFlag, parseLabels, renderTable, segment, wantsJson} from './shared.ts';
+import {byName, renderAudit, renderMachine, renderStatus} from './fleet-tables.ts';
+import {connect, outputFlag, parseLabels, segment, wantsJson} from './shared.ts';
 
 const WATCH_MS = 2000;
 const one = {min: 1, max: 1};
@@ -31,10 +32,10 @@ export const fleetCommands: readonly Command[] = [
       const group = flagString(input.flags, 'group');
       const client = await connect(context);
       for (;;) {
-        const status = await client.call('GET', '/v1/fleet', FleetStatus);
-        const shown = group === undefined ? status : ofGroup(status, group);
-        if (json) context.print(JSON.stringify(shown));
-        else for (const line of renderStatus(shown)) context.print(line);
+        const path = group === undefined ? '/v1/fleet' : `/v1/fleet?group=${encodeURIComponent(group)}`;
+        const status = await client.call('GET', path, FleetStatus);
+        if (json) context.print(JSON.stringify(status));
+        else for (const line of renderStatus(status)) context.print(line);
         if (!flagBoolean(input.flags, 'watch')) return 0;
         try {
           await systemClock.sleep(WATCH_MS, context.signal);
@@ -58,7 +59,7 @@ export const fleetCommands: readonly Command[] = [
       if (name === undefined) {
         const {machines} = await client.call('GET', '/v1/fleet', FleetStatus);
         if (json) context.print(JSON.stringify(machines));
-        else for (const each of machines) context.print(`${each.name}\t${each.uuid}`);
+        else for (const each of byName(machines)) context.print(`${each.name}\t${each.uuid}`);
         return 0;
       }
       const machine = await client.call('GET', `/v1/machines/${segment(name)}`, MachineStatus);
@@ -151,115 +152,4 @@ async function change(context: CommandContext, name: string, body: object): Prom
   const client = await connect(context);
   await client.call('PATCH', `/v1/machines/${segment(name)}`, MachineStatus, body);
   return 0;
-}
-
-/** A table, and how to go on when there may be more. */
-export function renderAudit({entries, before}: AuditList): string[] {
-  const rows = entries.map(({at, by, action, subject, machine = '-', detail = ''}) => [
-    at,
-    by,
-    action,
-    subject,
-    machine,
-    detail,
-  ]);
-  const lines = renderTable(['TIME', 'BY', 'ACTION', 'SUBJECT', 'MACHINE', 'DETAIL'], rows);
-  return before === undefined ? lines : [...lines, '', `older ones: --before ${before}`];
-}
-
-function ofGroup(status: FleetStatus, group: string): FleetStatus {
-  return {
-    ...status,
-    machines: status.machines.filter(machine => machine.group === group),
-    rollouts: status.rollouts.filter(({rollout}) => rollout.group === group),
-    locks: status.locks.filter(lock => lock.group === group),
-  };
-}
-
-const header = [
-  'NAME',
-  'GROUP',
-  'VERSION',
-  'SLOT',
-  'PHASE',
-  'TARGET',
-  'WAVE',
-  'TURN',
-  'LOCK',
-  'SEEN',
-  'WAITS FOR',
-];
-
-/** Tables of machines, rollouts and locks. */
-export function renderStatus(status: FleetStatus): string[] {
-  const rows = status.machines.map(machine => [
-    machine.name,
-    machine.group ?? '-',
-    machine.version,
-    machine.slot,
-    phaseOf(machine),
-    machine.target ?? '-',
-    machine.wave === undefined ? '-' : String(machine.wave),
-    machine.turnAt ?? '-',
-    machine.holdsLock ? 'held' : '-',
-    ago(machine.lastSeen, status.at),
-    machine.problem ?? machine.waitsFor,
-  ]);
-  const lines = renderTable(header, rows);
-  if (status.rollouts.length > 0) lines.push('', ...renderRollouts(status.rollouts));
-  if (status.locks.length > 0) {
-    const names = new Map(status.machines.map(({uuid, name}) => [uuid, name]));
-    const locks = status.locks.map(lock => [
-      lock.group,
-      names.get(lock.machine) ?? lock.machine,
-      lock.phase,
-      ago(lock.since, status.at),
-      lock.overdue ? 'OVERDUE' : (lock.deadline ?? '-'),
-    ]);
-    lines.push('', ...renderTable(['LOCK', 'HOLDER', 'PHASE', 'FOR', 'DEADLINE'], locks));
-  }
-  for (const problem of status.problems) lines.push('', `PROBLEM: ${problem}`);
-  return lines;
-}
-
-function phaseOf({phase, progress}: MachineStatus): string {
-  return phase === 'fetching' && progress !== undefined ? `fetching ${Math.floor(progress * 100)}%` : phase;
-}
-
-export function renderRollouts(rollouts: readonly RolloutSummary[]): string[] {
-  const rows = rollouts.map(({rollout, waves, machines, done, failed}) => [
-    rollout.group,
-    rollout.version,
-    rollout.state,
-    `${waves.filter(({state}) => state !== 'waiting').length}/${waves.length}`,
-    `${done}/${machines}`,
-    String(failed),
-    rollout.reason ?? '',
-  ]);
-  return renderTable(['ROLLOUT', 'VERSION', 'STATE', 'WAVES', 'DONE', 'FAILED', 'WHY'], rows);
-}
-
-function renderMachine(machine: MachineStatus, events: readonly StoredEvent[]): string[] {
-  const labels = Object.entries(machine.labels).map(([name, value]) => `${name}=${value}`);
-  const facts: readonly (readonly [string, string])[] = [
-    ['name', machine.name],
-    ['uuid', machine.uuid],
-    ['group', machine.group ?? '-'],
-    ['version', `${machine.version} in slot ${machine.slot}`],
-    ['phase', `${machine.phase} since ${machine.phaseSince}`],
-    ['staged', machine.staged ?? '-'],
-    ['target', machine.target ?? '-'],
-    ['labels', labels.join(' ')],
-    ['waits for', machine.problem ?? machine.waitsFor],
-    ['last seen', machine.lastSeen],
-    ...machine.failed.map(
-      each => ['failed', `${each.version} ${each.reason} ${each.at} ${each.detail}`.trim()] as const,
-    ),
-  ];
-  return [
-    ...facts.map(([name, value]) => `${name.padEnd(10)} ${value}`),
-    ...events.map(event =>
-      `${event.at}  ${event.kind} ${event.version ?? ''} ${event.detail ?? ''}`.trimEnd(),
-    ),
-  ];
 }

@@ -6,7 +6,7 @@ import {LineCounter, parseDocument, stringify} from 'yaml';
 import {flagString, type Command, type CommandContext, type CommandInput} from '../../common/command.ts';
 import {Channel, Group, GroupConfig, RolloutSummary} from '../../common/contracts/policy.ts';
 import {ServerError} from '../errors.ts';
-import {renderRollouts} from './fleet.ts';
+import {renderRollouts} from './fleet-tables.ts';
 import {findProblem} from './problems.ts';
 import {connect, outputFlag, renderTable, segment, wantsJson} from './shared.ts';
 

@@ -9,7 +9,7 @@ const tags = ['channels'];
 const Named = Type.Object({channel: ChannelName});
 
 export const channelRoutes: Routes = (app, {service, operator}) => {
-  const {operations, fleet} = service;
+  const {operations, lookup, fleet} = service;
   app.get(
     '/v1/channels',
     {
@@ -41,7 +41,7 @@ export const channelRoutes: Routes = (app, {service, operator}) => {
     async request => {
       const {channel} = request.params;
       await operations.setChannel(channel, request.body.description, operator(request, 'operator'));
-      return operations.channel(channel);
+      return lookup.channel(channel);
     },
   );
   app.post(

@@ -24,7 +24,7 @@ export const checkRoute: Routes = (app, {service, machine, count}) => {
         response: {200: CheckAnswer, ...refusals},
       },
     },
-    async request => {
+    async (request, reply) => {
       const caller = machine(request);
       const {uuid, machine: claimed} = request.body;
       for (const name of [uuid, claimed])
@@ -34,7 +34,7 @@ export const checkRoute: Routes = (app, {service, machine, count}) => {
           });
         }
       const answer = await service.check(caller, request.body);
-      count.answered(answer.action);
+      count.answered(answer.action, reply.elapsedTime / 1000);
       return answer;
     },
   );

@@ -1,13 +1,19 @@
 /** The fleet as operators see it, and what they decide about single machines. */
+import {Readable} from 'node:stream';
+import {setImmediate as nextTurn} from 'node:timers/promises';
 import {Type} from 'typebox';
 import {AuditList, AuditQuery} from '../../common/contracts/audit.ts';
+import {GroupName} from '../../common/contracts/lock.ts';
 import {AssignmentChange, FleetStatus, MachineStatus, StoredEvent} from '../../common/contracts/policy.ts';
 import {ServerError} from '../errors.ts';
 import type {Machine} from '../fleet.ts';
 import type {RouteTools, Routes} from '../plugin.ts';
-import {fleetStatus, machineStatus} from '../status.ts';
+import {fleetSummary, machineStatus, machineStatuses, type StatusInput} from '../status.ts';
 import type {FastifyRequest} from 'fastify';
 import {Done, refusals} from './shared.ts';
+
+/** Machines in one piece of the fleet's status: a few milliseconds of work. */
+const SLICE = 200;
 
 const tags = ['fleet'];
 const Named = Type.Object({machine: Type.String({minLength: 1, maxLength: 128})});
@@ -18,14 +24,19 @@ export const fleetRoutes: Routes = (app, tools) => {
     '/v1/fleet',
     {
       schema: {
-        summary: 'Machines, rollouts and locks as they stand now',
+        summary: 'Machines, rollouts and locks as they stand now, of one group when it is named',
         tags,
-        response: {200: FleetStatus, ...refusals},
+        querystring: Type.Object({group: Type.Optional(GroupName)}, {additionalProperties: false}),
+        // Sent in pieces, so that a large fleet does not keep polls waiting.
+        response: {200: Type.Unsafe<Readable>(FleetStatus), ...refusals},
       },
     },
-    async request => {
+    async (request, reply) => {
       operator(request, 'viewer');
-      return fleetStatus(await service.statusInput());
+      const {group} = request.query;
+      if (group !== undefined) service.lookup.group(group);
+      const text = Readable.from(statusText(await service.statusInput(), group), {objectMode: false});
+      return reply.type('application/json; charset=utf-8').send(text);
     },
   );
   app.get(
@@ -79,7 +90,7 @@ export const fleetRoutes: Routes = (app, tools) => {
     async request => {
       const {machine} = request.params;
       await service.operations.assign(machine, request.body, operator(request, 'operator'));
-      return machineStatus(service.operations.machine(machine), await service.statusInput());
+      return machineStatus(service.lookup.machine(machine), await service.statusInput());
     },
   );
   app.delete(
@@ -99,15 +110,30 @@ export const fleetRoutes: Routes = (app, tools) => {
   );
 };
 
+/** FleetStatus as JSON, in pieces: polls are answered between them, however large the fleet is. */
+async function* statusText(input: StatusInput, only: string | undefined): AsyncGenerator<string> {
+  let text = `${JSON.stringify(fleetSummary(input, only)).slice(0, -1)},"machines":[`;
+  let count = 0;
+  for (const machine of machineStatuses(input, only)) {
+    text += (count === 0 ? '' : ',') + JSON.stringify(machine);
+    count += 1;
+    if (count % SLICE !== 0) continue;
+    yield text;
+    text = '';
+    await nextTurn();
+  }
+  yield `${text}]}`;
+}
+
 /** Operators see every machine, a machine itself only. */
 function visible({service, caller, operator}: RouteTools, request: FastifyRequest, name: string): Machine {
   const who = caller(request);
   if (who.kind !== 'machine') {
     operator(request, 'viewer');
-    return service.operations.machine(name);
+    return service.lookup.machine(name);
   }
   service.checkKnown(who);
   if (name !== who.uuid && name !== who.name)
     throw new ServerError('other-identity', 'a machine can ask for itself only');
-  return service.operations.machine(who.uuid);
+  return service.lookup.machine(who.uuid);
 }

@@ -9,7 +9,7 @@ const tags = ['groups'];
 const Named = Type.Object({group: GroupName});
 
 export const groupRoutes: Routes = (app, {service, operator}) => {
-  const {operations, fleet} = service;
+  const {operations, lookup, fleet} = service;
   app.get(
     '/v1/groups',
     {
@@ -29,7 +29,7 @@ export const groupRoutes: Routes = (app, {service, operator}) => {
     {schema: {summary: 'One group', tags, params: Named, response: {200: Group, ...refusals}}},
     request => {
       operator(request, 'viewer');
-      return operations.group(request.params.group);
+      return lookup.group(request.params.group);
     },
   );
   app.put(
@@ -47,7 +47,7 @@ export const groupRoutes: Routes = (app, {service, operator}) => {
       const {group} = request.params;
       await operations.setGroup(group, request.body, operator(request, 'operator'));
       await service.conductor.settle();
-      return operations.group(group);
+      return lookup.group(group);
     },
   );
   app.delete(

@@ -10,7 +10,7 @@ const tags = ['releases'];
 const Named = Type.Object({version: SemverText});
 
 export const releaseRoutes: Routes = (app, {service, operator}) => {
-  const {operations, fleet} = service;
+  const {operations, lookup, fleet} = service;
   app.get(
     '/v1/releases',
     {
@@ -42,7 +42,7 @@ export const releaseRoutes: Routes = (app, {service, operator}) => {
       if (request.body.version !== version)
         throw new ServerError('malformed', `the body is about ${request.body.version}, not ${version}`);
       await operations.registerRelease(request.body, by);
-      return operations.release(version);
+      return lookup.release(version);
     },
   );
   app.post(
@@ -61,7 +61,7 @@ export const releaseRoutes: Routes = (app, {service, operator}) => {
       const {version} = request.params;
       await operations.withdraw(version, request.body.reason ?? `by ${by.name}`, by);
       await service.conductor.settle();
-      return operations.release(version);
+      return lookup.release(version);
     },
   );
 };

@@ -15,9 +15,9 @@ const verbs = {
 } as const;
 
 export const rolloutRoutes: Routes = (app, {service, operator}) => {
-  const {operations, fleet} = service;
+  const {operations, lookup, fleet} = service;
   const summary = async (group: string) =>
-    summaryOf(operations.rollout(group), fleet, (await service.statusInput()).now);
+    summaryOf(lookup.rollout(group), fleet, (await service.statusInput()).now);
   app.get(
     '/v1/rollouts',
     {
