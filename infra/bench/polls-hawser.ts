@@ -8,7 +8,7 @@ import {reportOf} from './polls-report.ts';
 
 export async function startHawser(machines: number, pinned: readonly string[]): Promise<PolledServer> {
   const script = fileURLToPath(new URL('polls-server.ts', import.meta.url));
-  const [program = '', ...args] = [...pinned, process.execPath, script, String(machines)];
+  const [program, ...args] = [...pinned, process.execPath, script, String(machines)];
   const server = spawn(program, args, {stdio: ['ignore', 'inherit', 'inherit', 'ipc']});
   const ended = once(server, 'exit');
   const [ready] = (await Promise.race([

@@ -36,7 +36,7 @@ const agent = new Agent({keepAlive: true, maxSockets: 128});
 const [first, second] = versions;
 const late: number[] = [];
 const counts = {updated: 0, away: 0, mostAway: 0, unreachable: 0};
-let stopping = false;
+const bench = {stopping: false};
 
 async function pass(seconds: number): Promise<void> {
   const due = clock.now().getTime() + seconds * 1000;
@@ -124,7 +124,7 @@ async function live(machine: SimulatedMachine): Promise<void> {
   // A fleet that has been up for long polls at any time.
   await pass(Math.random() * plan.pollSeconds);
   let counted = false;
-  while (!stopping) {
+  while (!bench.stopping) {
     const {wake, record} = await machine.run();
     if (machine.rebooting) {
       await pass(steps.reboot);
@@ -152,10 +152,10 @@ await once(process, 'message');
 const cpu = process.cpuUsage();
 for (const machine of machines)
   void live(machine).catch((error: unknown) => {
-    if (!stopping) process.stderr.write(`${machine.options.name}: ${String(error)}\n`);
+    if (!bench.stopping) process.stderr.write(`${machine.options.name}: ${String(error)}\n`);
   });
 await once(process, 'message');
-stopping = true;
+bench.stopping = true;
 const {user, system} = process.cpuUsage(cpu);
 late.sort((a, b) => a - b);
 const figures: MachineFigures = {

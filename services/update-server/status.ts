@@ -43,7 +43,9 @@ export function* machineStatuses(input: StatusInput, only?: string): Generator<M
   const {fleet, locks, now} = input;
   const waves = expectedByGroup(fleet, now, only);
   const holders = holdersOf(locks);
-  for (const machine of [...fleet.machines.values()]) {
+  // A copy: the fleet goes on changing while its status is read.
+  const machines = Array.from(fleet.machines.values());
+  for (const machine of machines) {
     if (machine.assignment?.forgotten !== undefined) continue;
     if (only === undefined || groupOf(machine.membership) === only)
       yield statusOf(machine, input, waves, holders);

@@ -53,7 +53,7 @@ test('a refusal names a few holders, whoever else there is, and counts them all'
   const state = heldBy(...machines);
   const rules = {...oneSlot, slots: 400, domainRule: 'one-per-domain'} as const;
   const refused = acquire(state, wish(uuid(1000)), rules, [], noon);
-  if (refused.kind !== 'refused') return t.fail(refused.kind);
+  if (refused.kind !== 'refused') throw new Error(refused.kind);
   const {message, holders} = refused.refusal;
   t.regex(message, /^400 of 400 held: name-of-.* and 392 more$/);
   t.is(holders.length, 8);

@@ -103,9 +103,9 @@ test('an agent updates from a bucket, and the bucket is mirrored like any other 
       log: line => t.log(line),
     });
   const verified = await (await agent()).verify('1.0.1', [bucket]);
-  if (verified.kind !== 'metadata-verified') return t.fail(JSON.stringify(verified));
+  if (verified.kind !== 'metadata-verified') throw new Error(JSON.stringify(verified));
   const [first, second] = [images.get('1.0.0'), images.get('1.0.1')];
-  if (first === undefined || second === undefined) return t.fail('not published');
+  if (first === undefined || second === undefined) throw new Error('not published');
   const machine = await createMachine(await tempFolder(t));
   const http = createHttpFetch();
   t.teardown(() => http.close());
