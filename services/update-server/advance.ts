@@ -64,6 +64,8 @@ function stop(rollout: Rollout, group: Group, fleet: Fleet, now: number): Rollou
 function move(rollout: Rollout, name: string, fleet: Fleet, now: number): Rollout | undefined {
   const crew = fleet.crews.get(name);
   if (rollout.state !== 'running' || crew === undefined) return undefined;
+  // It may be of the wave that is judged here, and is counted nowhere.
+  if (fleet.hidesMachines()) return undefined;
   const at = new Date(now).toISOString();
   const {waves} = rollout;
   const open = openCount(waves);

@@ -63,6 +63,15 @@ export class Fleet {
     if (problem !== undefined) throw problem;
   }
 
+  /** Whether there is a machine, or what operators decided about one, that this server cannot read. */
+  hidesMachines(): boolean {
+    for (const key of this.unreadable.keys()) {
+      const kind = splitKey(key)?.kind;
+      if (kind === 'machines' || kind === 'assignments') return true;
+    }
+    return false;
+  }
+
   /** Machines (UUIDs) of a group. */
   membersOf(group: string): ReadonlySet<string> {
     return this.#members.get(group) ?? new Set();

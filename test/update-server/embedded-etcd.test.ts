@@ -49,7 +49,7 @@ async function kept(home: string) {
 
 function clientOf({url, credentials: {ca, certificate, key}}: EmbeddedEtcd) {
   const tls = {ca: Buffer.from(ca), certificate: Buffer.from(certificate), key: Buffer.from(key)};
-  return createEtcdClient({hosts: [url], tls});
+  return createEtcdClient({hosts: [url], tls: {...tls, serverName: 'localhost'}});
 }
 
 type Send = (options: RequestOptions, answered: (answer: IncomingMessage) => void) => ClientRequest;

@@ -154,6 +154,9 @@ function checkDescription(t: ExecutionContext, openapi: Record<string, unknown>)
     Object.entries(methods).map(([method, described]) => ({name: `${method} ${path}`, ...described})),
   );
   t.true(routes.length > 30, `${routes.length} routes`);
+  t.like(openapi['components'], {
+    securitySchemes: {token: {scheme: 'bearer'}, certificate: {type: 'mutualTLS'}},
+  });
   for (const {name, summary, tags, security, responses} of routes) {
     t.true((summary ?? '').length > 5 && tags?.length === 1, name);
     t.true(Object.hasOwn(responses ?? {}, '200') || Object.hasOwn(responses ?? {}, '204'), name);

@@ -174,7 +174,7 @@ async function etcdOptions(settings: ServerSettings, embedded: EmbeddedEtcd | un
   if (embedded !== undefined) {
     const {ca, certificate, key} = embedded.credentials;
     const tls = {ca: Buffer.from(ca), certificate: Buffer.from(certificate), key: Buffer.from(key)};
-    return {hosts: [embedded.url], tls};
+    return {hosts: [embedded.url], tls: {...tls, serverName: 'localhost'}};
   }
   const {hosts = [], ca, certificate, key} = settings.etcd ?? {};
   if (ca === undefined) {

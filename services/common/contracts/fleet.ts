@@ -24,7 +24,9 @@ export type MachinePhase = (typeof machinePhases)[number];
 
 /** Label names and values: as in Kubernetes, without a prefix. */
 export const LabelName = Type.String({pattern: '^[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$'});
-export const Labels = Type.Record(LabelName, Type.String({maxLength: 63}), {maxProperties: 64});
+/** A record alone would let names through that are no label names. */
+export const labelNames = {additionalProperties: false, maxProperties: 64};
+export const Labels = Type.Record(LabelName, Type.String({maxLength: 63}), labelNames);
 export type Labels = Static<typeof Labels>;
 
 /** A release that this machine tried and will not try again. */

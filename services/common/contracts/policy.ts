@@ -3,7 +3,15 @@
  * their state. Operators' input refuses unknown fields; what machines send (fleet.ts) ignores them.
  */
 import {Type, type Static, type TObject, type TProperties} from 'typebox';
-import {CheckRequest, FailedRelease, Labels, LabelName, MachineEvent, MachinePhase} from './fleet.ts';
+import {
+  CheckRequest,
+  FailedRelease,
+  labelNames,
+  Labels,
+  LabelName,
+  MachineEvent,
+  MachinePhase,
+} from './fleet.ts';
 import {GroupName} from './lock.ts';
 import {Hex64, SemverText, Uuid} from './release.ts';
 
@@ -212,7 +220,7 @@ export const AssignmentChange = closed({
   group: Type.Optional(Type.Union([GroupName, Type.Null()])),
   pin: Type.Optional(Type.Union([SemverText, Type.Null()])),
   labels: Type.Optional(
-    Type.Record(LabelName, Type.Union([Type.String({maxLength: 63}), Type.Null()]), {maxProperties: 64}),
+    Type.Record(LabelName, Type.Union([Type.String({maxLength: 63}), Type.Null()]), labelNames),
   ),
 });
 export type AssignmentChange = Static<typeof AssignmentChange>;

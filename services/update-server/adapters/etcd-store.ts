@@ -11,7 +11,13 @@ const CALL_MS = 5000;
 export interface EtcdOptions {
   readonly hosts: readonly string[];
   /** PEM. */
-  readonly tls?: {readonly ca: Buffer; readonly certificate?: Buffer; readonly key?: Buffer};
+  readonly tls?: {
+    readonly ca: Buffer;
+    readonly certificate?: Buffer;
+    readonly key?: Buffer;
+    /** Name that is looked for in its certificate, where `hosts` has addresses. */
+    readonly serverName?: string;
+  };
 }
 
 /** Opens a client; nothing is dialled before the first call. */
@@ -22,8 +28,10 @@ export function createEtcdClient({hosts, tls}: EtcdOptions): Etcd3 {
     defaultCallOptions: ({isStream}) => (isStream ? {} : {deadline: Date.now() + CALL_MS}),
   };
   if (tls === undefined) return new Etcd3(options);
+  const {serverName} = tls;
   return new Etcd3({
     ...options,
+    ...(serverName === undefined ? {} : {grpcOptions: {'grpc.ssl_target_name_override': serverName}}),
     credentials: {
       rootCertificate: tls.ca,
       ...(tls.key === undefined ? {} : {privateKey: tls.key}),
