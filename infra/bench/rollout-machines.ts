@@ -5,7 +5,7 @@
  */
 import {once} from 'node:events';
 import {Agent, request} from 'node:http';
-import {readBody, type MachineHttp} from '../../services/update-agent/adapters/http.ts';
+import {readBody, type MachineHttp} from '../../services/common/machine-http.ts';
 import {httpServer} from '../../services/update-agent/adapters/server.ts';
 import {nextWakeSeconds} from '../../services/update-agent/pace.ts';
 import {SimulatedMachine} from '../../test/support/simulated-machine.ts';

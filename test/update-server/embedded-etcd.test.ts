@@ -12,6 +12,7 @@ import {parseValue} from '../../services/common/parse.ts';
 import {isAlive, processStart} from '../../services/common/process-identity.ts';
 import {openEnrolment} from '../../services/provisioner/enrolment/index.ts';
 import {startEmbeddedEtcd, type EmbeddedEtcd} from '../../services/update-server/adapters/embedded-etcd.ts';
+import {clientOptions} from '../../services/update-server/adapters/etcd-credentials.ts';
 import {createEtcdClient} from '../../services/update-server/adapters/etcd-store.ts';
 import {freePort} from '../support/etcd.ts';
 import {Type} from 'typebox';
@@ -47,9 +48,8 @@ async function kept(home: string) {
   return parseValue(Kept, JSON.parse(await readFile(join(home, 'server', 'etcd.json'), 'utf8')), 'etcd.json');
 }
 
-function clientOf({url, credentials: {ca, certificate, key}}: EmbeddedEtcd) {
-  const tls = {ca: Buffer.from(ca), certificate: Buffer.from(certificate), key: Buffer.from(key)};
-  return createEtcdClient({hosts: [url], tls: {...tls, serverName: 'localhost'}});
+function clientOf({url, credentials}: EmbeddedEtcd) {
+  return createEtcdClient(clientOptions(url, credentials));
 }
 
 type Send = (options: RequestOptions, answered: (answer: IncomingMessage) => void) => ClientRequest;

@@ -19,6 +19,8 @@ import {FollowedState} from '../../../services/overlay-agent/state.ts';
 import {createEtcdStore} from '../../../services/overlay-allocator/adapters/etcd-store.ts';
 import {overlayAllocator} from '../../../services/overlay-allocator/plugin.ts';
 import {list} from '../../../services/overlay-allocator/queue.ts';
+import {openEnrolment} from '../../../services/provisioner/enrolment/index.ts';
+import {clientOptions} from '../../../services/update-server/adapters/etcd-credentials.ts';
 import {startEmbeddedEtcd} from '../../../services/update-server/adapters/embedded-etcd.ts';
 import {createEtcdClient} from '../../../services/update-server/adapters/etcd-store.ts';
 
@@ -33,8 +35,10 @@ async function measure(hosts: number): Promise<void> {
   const home = await mkdtemp(join(tmpdir(), 'hawser-scale-'));
   const stop = new AbortController();
   const env = {PATH: process.env['PATH'] ?? ''};
-  const etcd = await startEmbeddedEtcd({home, clock: systemClock, signal: stop.signal, env});
-  const client = createEtcdClient({hosts: [etcd.url]});
+  const enrolment = await openEnrolment({home, clock: systemClock});
+  const issue = () => enrolment.storeCertificate();
+  const etcd = await startEmbeddedEtcd({home, clock: systemClock, signal: stop.signal, env, issue});
+  const client = createEtcdClient(clientOptions(etcd.url, etcd.credentials));
   const app = fastify();
   try {
     await app.register(overlayAllocator, {

@@ -11,6 +11,7 @@ import {writeFileAtomic} from '../../common/fs-atomic.ts';
 import {takeLock} from '../../common/process-lock.ts';
 import {openEnrolment, type Enrolment} from '../../provisioner/enrolment/index.ts';
 import {createEtcdClient} from '../../update-server/adapters/etcd-store.ts';
+import {clientOptions} from '../../update-server/adapters/etcd-credentials.ts';
 import {startEmbeddedEtcd, type EmbeddedEtcd} from '../../update-server/adapters/embedded-etcd.ts';
 import {ServerError} from '../../update-server/errors.ts';
 import type {UpdateService} from '../../update-server/service.ts';
@@ -171,11 +172,7 @@ async function rememberLogin(
 }
 
 async function etcdOptions(settings: ServerSettings, embedded: EmbeddedEtcd | undefined) {
-  if (embedded !== undefined) {
-    const {ca, certificate, key} = embedded.credentials;
-    const tls = {ca: Buffer.from(ca), certificate: Buffer.from(certificate), key: Buffer.from(key)};
-    return {hosts: [embedded.url], tls: {...tls, serverName: 'localhost'}};
-  }
+  if (embedded !== undefined) return clientOptions(embedded.url, embedded.credentials);
   const {hosts = [], ca, certificate, key} = settings.etcd ?? {};
   if (ca === undefined) {
     const open = hosts.find(host => !isLoopback(new URL(host).hostname));

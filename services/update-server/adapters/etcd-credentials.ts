@@ -6,6 +6,7 @@ import {mkdir, readFile} from 'node:fs/promises';
 import {request} from 'node:https';
 import {join} from 'node:path';
 import {writeFileAtomic} from '../../common/fs-atomic.ts';
+import type {EtcdOptions} from './etcd-store.ts';
 
 /** PEM. */
 export interface EtcdCredentials {
@@ -32,6 +33,12 @@ export async function readCredentials(folder: string): Promise<EtcdCredentials> 
     certificate: await read(names.certificate),
     key: await read(names.key),
   };
+}
+
+/** For a client of the etcd at `url`. */
+export function clientOptions(url: string, {ca, certificate, key}: EtcdCredentials): EtcdOptions {
+  const tls = {ca: Buffer.from(ca), certificate: Buffer.from(certificate), key: Buffer.from(key)};
+  return {hosts: [url], tls: {...tls, serverName: 'localhost'}};
 }
 
 /** etcd's flags for both of its ports: who has no certificate of this CA is refused in the handshake. */

@@ -4,7 +4,7 @@ import {join, relative, sep} from 'node:path';
 import test from 'ava';
 import {sha256} from '../../../services/common/hash.ts';
 import {signedReleases} from '../../../services/update-agent/adapters/releases.ts';
-import type {MachineHttp} from '../../../services/update-agent/adapters/http.ts';
+import type {MachineHttp} from '../../../services/common/machine-http.ts';
 import {createHttpFetch} from '../../../services/update-agent/payload/http-fetch.ts';
 import {stagePayload} from '../../../services/update-agent/payload/stage-payload.ts';
 import {buildPayload} from '../../../services/update-server/payload/build-payload.ts';
