@@ -28,10 +28,21 @@ export async function startMoto(t: ExecutionContext): Promise<string | undefined
   const url = `http://127.0.0.1:${port}`;
   for (let tries = 0; tries < START_TRIES; tries++) {
     if (child.exitCode !== null) throw new Error(`moto_server ended with ${child.exitCode}`);
-    if ((await fetch(`${url}/moto-api/`).catch(() => undefined))?.ok === true) return url;
+    if (await answers(`${url}/moto-api/`)) return url;
     await delay(100);
   }
   throw new Error('moto_server does not answer');
+}
+
+/** Read to its end: Node's fetch does not bear that a server closes a connection whose answer nobody reads. */
+async function answers(url: string): Promise<boolean> {
+  try {
+    const answer = await fetch(url);
+    await answer.text();
+    return answer.ok;
+  } catch {
+    return false;
+  }
 }
 
 async function findProgram(name: string): Promise<string | undefined> {

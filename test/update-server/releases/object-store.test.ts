@@ -55,21 +55,23 @@ async function imageOf(home: string, version: string): Promise<ReleaseImage> {
 
 /** As `aws s3 sync` does it. */
 async function copyToBucket(folder: string, bucket: string, acl: string): Promise<number> {
-  t200(await fetch(bucket, {method: 'PUT', headers: owner}));
+  await put(bucket, owner);
   let files = 0;
   for (const entry of await readdir(folder, {recursive: true, withFileTypes: true})) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
     const key = relative(folder, path).split(sep).map(encodeURIComponent).join('/');
-    const headers = {...owner, 'x-amz-acl': acl};
-    t200(await fetch(`${bucket}/${key}`, {method: 'PUT', headers, body: await readFile(path)}));
+    await put(`${bucket}/${key}`, {...owner, 'x-amz-acl': acl}, await readFile(path));
     files++;
   }
   return files;
 }
 
-function t200(answer: Response): void {
-  if (answer.status !== 200) throw new Error(`${answer.url}: HTTP ${answer.status}`);
+async function put(url: string, headers: Record<string, string>, body?: Buffer): Promise<void> {
+  const answer = await fetch(url, {method: 'PUT', headers, ...(body === undefined ? {} : {body})});
+  // Read to its end: Node's fetch does not bear that a server closes a connection whose answer nobody reads.
+  const text = await answer.text();
+  if (answer.status !== 200) throw new Error(`${url}: HTTP ${answer.status} ${text}`);
 }
 
 /** The machine's own road to its server, which a mirror is not. */
