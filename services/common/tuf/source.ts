@@ -2,6 +2,7 @@
 import {open} from 'node:fs/promises';
 import {join} from 'node:path';
 import {systemErrorCode} from '../errors.ts';
+import {openGet} from '../http-get.ts';
 import {TrustError} from './errors.ts';
 
 /** A repository as its files. `path` is relative to its root, with slashes. */
@@ -62,7 +63,7 @@ export function httpSource(base: string, get: HttpGet = httpGet): RepositorySour
   };
 }
 
-/** Seconds without a byte, and for one whole file of metadata or manifest. */
+/** Without a byte, and for one whole file of metadata or manifest. */
 const STALL_MS = 30_000;
 const TOTAL_MS = 120_000;
 
@@ -72,33 +73,25 @@ export async function httpGet(
   maxBytes: number,
   signal?: AbortSignal,
 ): Promise<{status: number; body: Uint8Array}> {
-  const stall = new AbortController();
-  const arm = () => setTimeout(() => stall.abort(new Error('no byte for half a minute')), STALL_MS);
-  let timer = arm();
+  const total = AbortSignal.timeout(TOTAL_MS);
+  const limit = signal === undefined ? total : AbortSignal.any([total, signal]);
   try {
-    const response = await fetch(url, {
-      redirect: 'follow',
-      signal: AbortSignal.any([
-        stall.signal,
-        AbortSignal.timeout(TOTAL_MS),
-        ...(signal === undefined ? [] : [signal]),
-      ]),
-    });
-    if (response.status !== 200) {
-      await response.body?.cancel();
-      return {status: response.status, body: new Uint8Array()};
+    const answer = await openGet(url, {signal: limit, stallMs: STALL_MS});
+    const {statusCode: status = 0} = answer;
+    if (status !== 200) {
+      answer.destroy();
+      return {status, body: new Uint8Array()};
     }
-    const chunks: Uint8Array[] = [];
+    const chunks: Buffer[] = [];
     let length = 0;
-    for await (const chunk of response.body ?? []) {
-      clearTimeout(timer);
-      timer = arm();
-      length += chunk.length;
-      // Leaving the loop cancels the body: an endless answer costs `maxBytes` and no more.
+    for await (const chunk of answer) {
+      const bytes: Buffer = Buffer.from(chunk);
+      length += bytes.length;
+      // Leaving the loop ends the connection: an endless answer costs `maxBytes` and no more.
       if (length > maxBytes) throw tooLarge(url.href, maxBytes);
-      chunks.push(chunk);
+      chunks.push(bytes);
     }
-    return {status: 200, body: Buffer.concat(chunks)};
+    return {status, body: Buffer.concat(chunks)};
   } catch (error) {
     if (error instanceof TrustError) throw error;
     signal?.throwIfAborted();
@@ -106,8 +99,6 @@ export async function httpGet(
       remedy: 'check the address, the network and the server',
       cause: error,
     });
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -116,6 +107,5 @@ export function tooLarge(what: string, maxBytes: number): TrustError {
 }
 
 function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return systemErrorCode(error.cause) ?? (error.cause instanceof Error ? error.cause.message : error.message);
+  return systemErrorCode(error) ?? (error instanceof Error ? error.message : String(error));
 }

@@ -7,6 +7,7 @@ import type {RepositoryFile} from '../../../common/contracts/release.ts';
 import {systemErrorCode} from '../../../common/errors.ts';
 import {syncFolder} from '../../../common/fs-atomic.ts';
 import {sha256File} from '../../../common/hash.ts';
+import {openGet} from '../../../common/http-get.ts';
 import {TrustError} from '../../../common/tuf/errors.ts';
 import {tooLarge} from '../../../common/tuf/source.ts';
 
@@ -74,34 +75,25 @@ async function* readPlace(from: Place, path: string, signal: AbortSignal): Async
     return;
   }
   const url = new URL(path.split('/').map(encodeURIComponent).join('/'), from.base);
-  const stalled = new AbortController();
-  const arm = () => setTimeout(() => stalled.abort(), STALL_MS);
-  let timer = arm();
   try {
-    const response = await fetch(url, {signal: AbortSignal.any([stalled.signal, signal])});
-    if (response.status !== 200 || response.body === null) {
-      await response.body?.cancel();
+    const answer = await openGet(url, {signal, stallMs: STALL_MS});
+    if (answer.statusCode !== 200) {
+      answer.destroy();
       throw new TrustError(
-        response.status === 404 ? 'not-found' : 'refused',
-        `${url.href}: HTTP ${response.status}`,
+        answer.statusCode === 404 ? 'not-found' : 'refused',
+        `${url.href}: HTTP ${answer.statusCode ?? 0}`,
       );
     }
-    for await (const chunk of response.body) {
-      clearTimeout(timer);
-      yield chunk;
-      timer = arm();
-    }
+    for await (const chunk of answer) yield Buffer.from(chunk);
   } catch (error) {
     throw unreadable(url.href, error, signal);
-  } finally {
-    clearTimeout(timer);
   }
 }
 
 function unreadable(what: string, error: unknown, signal: AbortSignal): unknown {
   if (error instanceof TrustError) return error;
   if (signal.aborted) return signal.reason;
-  const code = systemErrorCode(error) ?? systemErrorCode(error instanceof Error ? error.cause : undefined);
+  const code = systemErrorCode(error);
   return new TrustError(code === 'ENOENT' ? 'not-found' : 'unreachable', `${what} cannot be read`, {
     cause: error,
     remedy: 'check the address, the network and the server; what was copied is kept',
