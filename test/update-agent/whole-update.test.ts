@@ -1,4 +1,5 @@
 import test from 'ava';
+import {createRandom} from '../../infra/labs/random.ts';
 import {rootHashOf, simulated} from './support.ts';
 
 test('an update goes all the way: staged, locked, drained, booted, proven, back in service, lock released', async t => {
@@ -65,6 +66,49 @@ test('a staged release that is withdrawn before its reboot is dropped; one that 
   server.wanted = {action: 'stage', version: '1.2.0'};
   await machine.run();
   t.is(machine.record.staged?.version, '1.2.0');
+});
+
+test('two servers that disagree: the machine stays whole whoever answers, and follows them once they agree', async t => {
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const random = createRandom(seed);
+    const {machine, server} = simulated(
+      {'1.1.0': 'good', '1.2.0': 'good'},
+      {
+        ports: simulatedMachine => {
+          const {server: own} = simulatedMachine.basePorts();
+          return {
+            server: {
+              ...own,
+              // One has not heard of 1.2.0 yet; the lock, in etcd, is one for both.
+              check: request => {
+                if (disagree) server.wanted = random() < 0.5 ? behind : {action: 'apply', version: '1.2.0'};
+                return own.check(request);
+              },
+            },
+          };
+        },
+      },
+    );
+    let disagree = true;
+    const behind = random() < 0.5 ? undefined : ({action: 'apply', version: '1.1.0'} as const);
+    const round = async () => {
+      const {record} = await machine.run();
+      const why = `seed ${seed}: ${machine.log.join(', ')}`;
+      t.deepEqual(record.failed, [], why);
+      t.false(machine.drained && record.lock === undefined, why);
+      if (!machine.rebooting) return;
+      t.not(record.lock?.fence, undefined, why);
+      await machine.boot();
+    };
+    for (let count = 0; count < 12; count += 1) await round();
+    disagree = false;
+    server.wanted = {action: 'apply', version: '1.2.0'};
+    for (let count = 0; count < 8; count += 1) await round();
+    t.is(machine.own.version, '1.2.0', `seed ${seed}: ${machine.log.join(', ')}`);
+    t.is(machine.record.lock, undefined);
+    t.is(server.holder, undefined);
+    t.false(machine.drained);
+  }
 });
 
 test('a lock that is held is waited for, and nothing is left of the asking', async t => {

@@ -287,6 +287,66 @@ test('from the first start to a rollout, by the commands and by a machine with i
   await t.throwsAsync(() => running.run('fleet status'), {code: 'server-unreachable'});
 });
 
+test('a stolen certificate acts for its own machine alone, until that is forgotten', async t => {
+  const running = await start(t, await home(t));
+  const {url} = running;
+  const [victim, thief] = [await enrolled(running, 'web-1'), await enrolled(running, 'web-2')];
+  const check = (who: typeof victim, over: object) =>
+    call(url, who, 'POST', '/v1/check', {...report(over), ...over});
+  for (const [who, name] of [
+    [victim, 'web-1'],
+    [thief, 'web-2'],
+  ] as const)
+    t.is((await check(who, {name})).status, 200);
+  const acquire = {from: '1.0.0', to: '2.0.0', expectedSeconds: 600, clusters: []};
+  const granted = await call(url, victim, 'POST', '/v1/lock/acquire', acquire);
+  const {fence} = granted.body;
+  t.is(granted.status, 200);
+  const locks = async () => (await running.run('lock ls --output json')).join('\n');
+  const before = await locks();
+
+  // The thief knows all: name, UUID and fence of the other machine.
+  const {uuid} = victim;
+  const tried: readonly [string, string, object | undefined, number][] = [
+    ['POST', '/v1/check', {...report({name: 'web-1'})}, 403],
+    ['POST', '/v1/check', {...report({name: 'web-2'}), uuid}, 403],
+    ['POST', '/v1/lock/acquire', acquire, 409],
+    ['POST', '/v1/lock/phase', {fence, phase: 'rebooting'}, 409],
+    ['POST', '/v1/lock/release', {fence, version: '2.0.0', healthy: true}, 200],
+    ['POST', '/v1/pre-reboot', {client_params: {id: uuid, group: 'default'}}, 403],
+    ['POST', '/v1/steady-state', {client_params: {id: uuid, group: 'default'}}, 403],
+    ['POST', '/v1/locks/default/release', {machine: uuid, reason: 'mine'}, 403],
+    ['POST', '/v1/locks/gone', {machine: uuid}, 403],
+    ['GET', '/v1/locks', undefined, 403],
+    ['GET', '/v1/machines/web-1', undefined, 403],
+    ['GET', '/v1/machines/web-1/events', undefined, 403],
+    ['PATCH', '/v1/machines/web-1', {pin: '1.0.0'}, 403],
+    ['DELETE', '/v1/machines/web-1', undefined, 403],
+    ['GET', '/v1/fleet', undefined, 403],
+    ['GET', '/v1/audit', undefined, 403],
+    [
+      'PUT',
+      '/v1/releases/3.0.0',
+      {version: '3.0.0', rootHash: hash('3'), created: '2026-03-01T00:00:00Z', barrier: false},
+      403,
+    ],
+    ['POST', '/v1/channels/stable/promote', {version: '2.0.0'}, 403],
+    ['POST', '/v1/rollouts/default/abort', {}, 403],
+    ['GET', '/v1/tokens', undefined, 403],
+  ];
+  for (const [method, path, body, status] of tried) {
+    const headers = path.includes('-') ? {'fleet-lock-protocol': 'true'} : {};
+    t.is((await call(url, thief, method, path, body, headers)).status, status, `${method} ${path}`);
+  }
+  t.is(await locks(), before, 'the other machine holds what it held');
+  t.is((await call(url, victim, 'POST', '/v1/lock/phase', {fence, phase: 'rebooting'})).status, 204);
+
+  await running.run('fleet forget web-2');
+  t.deepEqual((await check(thief, {name: 'web-2'})).body['kind'], 'forgotten');
+  t.is((await call(url, thief, 'POST', '/v1/lock/acquire', acquire)).status === 200, false);
+  t.is((await check(victim, {name: 'web-1', phase: 'rebooting'})).status, 200);
+});
+
 test('tokens: the one-time token logs in once, roles are kept, a removed token is worth nothing', async t => {
   const running = await start(t, await home(t));
   const [oneTime = ''] = running.printed;

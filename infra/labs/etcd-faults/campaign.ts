@@ -9,7 +9,7 @@ import {inflictFaults, mendAll, type FaultCounts, type Targets} from './faults.t
 import type {History, MachineRecord, Write} from './history.ts';
 import {createNetwork, type Network} from './network.ts';
 import {nodeProcess, type NodeProcess} from './node-process.ts';
-import {createRandom} from './random.ts';
+import {createRandom} from '../random.ts';
 
 export interface CampaignOptions {
   readonly seed: number;

@@ -2,7 +2,7 @@
 import {setTimeout as delay} from 'node:timers/promises';
 import type {Network} from './network.ts';
 import type {NodeProcess} from './node-process.ts';
-import {between, pick, type Random} from './random.ts';
+import {between, pick, type Random} from '../random.ts';
 
 export interface Targets {
   readonly network: Network;

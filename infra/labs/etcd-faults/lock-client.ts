@@ -5,7 +5,7 @@ import {describeError} from '../../../services/common/errors.ts';
 import {parseJson} from '../../../services/common/parse.ts';
 import type {LockFault, ServerPort} from '../../../services/update-agent/ports.ts';
 import type {MachineRecord} from './history.ts';
-import {pick, type Random} from './random.ts';
+import {pick, type Random} from '../random.ts';
 
 const TIMEOUT_MS = 4000;
 

@@ -11,7 +11,7 @@ import {SimulatedMachine, type Behaviour} from '../../../test/support/simulated-
 import {manifest, rootHashOf} from '../../../test/update-agent/support.ts';
 import type {MachineRecord} from './history.ts';
 import {lockClient} from './lock-client.ts';
-import {between, createRandom, type Random} from './random.ts';
+import {between, createRandom, type Random} from '../random.ts';
 
 class PowerCut extends Error {}
 

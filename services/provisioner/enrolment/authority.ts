@@ -22,8 +22,8 @@ import {EnrolmentError} from './errors.ts';
 import {checkExtraNames, machineNames, serverNames} from './names.ts';
 
 const DAY_MS = 86_400_000;
-/** Machines boot with wrong clocks: certificates begin this long before they are signed. */
-const BACKDATE_MS = 3_600_000;
+/** Machines boot with clocks that are hours off: certificates begin this long before they are signed. */
+const BACKDATE_MS = DAY_MS;
 const LEAF_DAYS = 397;
 const CA_DAYS = 3650;
 /** A client certificate with less than this left is made again. */

@@ -24,6 +24,11 @@ export interface HardwareOptions {
   readonly serial?: boolean;
   /** QEMU ends when the guest reboots. */
   readonly noReboot?: boolean;
+  /**
+   * File that gets every write and flush of the disk, in the format of dm-log-writes. The guest then has no discard and
+   * no write-zeroes: all that changes the disk is a write.
+   */
+  readonly writeLog?: string;
   readonly extraArgs?: readonly string[];
 }
 
@@ -55,11 +60,15 @@ export function commandLine(machine: BootMachine, hardware: HardwareOptions, soc
       : []),
     ['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${firmware.code}`],
     ['-drive', `if=pflash,unit=1,format=raw,file=${firmware.vars}`],
-    [
-      '-drive',
-      `if=none,id=disk,format=${disk.format},discard=unmap,cache=${hardware.cache ?? 'unsafe'},file=${disk.path}`,
-    ],
-    ...diskDevices[hardware.diskBus ?? 'virtio-blk'],
+    ...(hardware.writeLog === undefined
+      ? [
+          [
+            '-drive',
+            `if=none,id=disk,format=${disk.format},discard=unmap,cache=${hardware.cache ?? 'unsafe'},file=${disk.path}`,
+          ],
+          ...diskDevices[hardware.diskBus ?? 'virtio-blk'],
+        ]
+      : loggedDisk(disk, hardware.writeLog)),
     ['-netdev', ['user,id=out,restrict=on', ...forwards(forward), ...(hardware.network ?? [])].join(',')],
     ['-device', `${hardware.nic ?? 'virtio-net-pci'},netdev=out,romfile=`],
     ...(hardware.smbios ?? []).flatMap(value => ['-smbios', value]),
@@ -89,6 +98,21 @@ const diskDevices: Readonly<Record<DiskBus, readonly string[]>> = {
   // the chipset's own controller, as VirtualBox has it
   sata: ['-device', 'ide-hd,bus=ide.0,drive=disk,bootindex=1'],
 };
+
+/** Flushes reach the log, which needs them, and stop there: the host's disk need not hear of them. */
+function loggedDisk(disk: BootMachine['disk'], log: string): string[] {
+  return [
+    '-drive',
+    [
+      'if=none,id=disk,driver=blklogwrites,cache=writeback',
+      `file.driver=${disk.format},file.file.driver=file,file.file.filename=${disk.path}`,
+      `log.driver=file,log.filename=${log},log-sector-size=512`,
+      'file.cache.no-flush=on,file.file.cache.no-flush=on,log.cache.no-flush=on',
+    ].join(','),
+    '-device',
+    'virtio-blk-pci,drive=disk,bootindex=1,discard=off,write-zeroes=off',
+  ];
+}
 
 function forwards(ports: Readonly<Record<string, number>>): string[] {
   return Object.entries(ports).map(([guest, host]) => `hostfwd=tcp:127.0.0.1:${host}-:${guest}`);

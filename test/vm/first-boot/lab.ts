@@ -4,7 +4,12 @@ import {mkdir, mkdtemp, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {describeError} from '../../../services/common/errors.ts';
-import {createMachine, type Machine, type MachineOptions} from '../../support/vm/machine.ts';
+import {
+  createMachine,
+  type BootMachine,
+  type Machine,
+  type MachineOptions,
+} from '../../support/vm/machine.ts';
 import {startVm, type Vm, type VmOptions} from '../../support/vm/vm.ts';
 
 export const firstBootDone = /hawser: first boot: done/;
@@ -20,7 +25,7 @@ export interface Lab {
   note(text: string): void;
   machine(options?: Partial<MachineOptions>): Promise<Machine>;
   /** Starts a VM that is stopped at the end of the case at the latest. */
-  boot(machine: Machine, options?: Partial<VmOptions>): Promise<Vm>;
+  boot(machine: BootMachine, options?: Partial<VmOptions>): Promise<Vm>;
   /** Writes an Ignition config; returns its path. */
   config(name: string, config: unknown): Promise<string>;
   /** Registers what is to be undone at the end. */

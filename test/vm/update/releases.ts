@@ -14,6 +14,7 @@ import {
 import {initializeRepository} from '../../../services/update-server/releases/initialize.ts';
 import {defaultLifetimes} from '../../../services/update-server/releases/lifetimes.ts';
 import type {ReleaseImage} from '../../../services/update-server/releases/ports.ts';
+import {refreshRepository} from '../../../services/update-server/releases/refresh.ts';
 import {publishRelease} from '../../../services/update-server/releases/publish.ts';
 import {hawser} from '../../support/cli.ts';
 
@@ -31,6 +32,8 @@ export interface TestRepository {
   readonly folder: string;
   readonly root: Uint8Array;
   publish(image: ReleaseImage): Promise<void>;
+  /** Signs snapshot and timestamp anew: what was signed before is old from then on. */
+  refresh(): Promise<void>;
 }
 
 export async function makeRepository(folder: string, signal: AbortSignal): Promise<TestRepository> {
@@ -64,6 +67,9 @@ export async function makeRepository(folder: string, signal: AbortSignal): Promi
         {...context, buildPayload, repository, progress: silentProgress},
         {image, barrier: false, notes: 'a test', allowUnsigned: true, allowUnlocked: true},
       );
+    },
+    refresh: async () => {
+      await refreshRepository(context, {force: true});
     },
   };
 }

@@ -21,6 +21,10 @@ export interface StandIn {
   readonly ownPort: number;
   /** For QEMU: leads from `address:port` of the guest to this server. */
   readonly guestForward: string;
+  /** As after a crash: nobody listens, every connection is cut. */
+  kill(): Promise<void>;
+  /** On the same port again. */
+  restart(): Promise<void>;
 }
 
 export interface StandInOptions {
@@ -28,6 +32,8 @@ export interface StandInOptions {
   readonly address: string;
   readonly port: number;
   readonly tls: {readonly key: string; readonly certificate: string; readonly ca: string};
+  /** Called when a file of the repository is asked for, before it is sent. */
+  readonly onRepository?: (path: string) => void;
 }
 
 // QEMU starts it for each connection, with the connection as standard input and output.
@@ -54,11 +60,13 @@ export async function startStandIn(
       });
     },
   );
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
-  lab.teardown(async () => {
+  const listen = (at: number) => new Promise<void>(resolve => server.listen(at, '127.0.0.1', resolve));
+  const kill = async () => {
     server.close();
     server.closeAllConnections();
-  });
+  };
+  await listen(0);
+  lab.teardown(kill);
   const own = (server.address() as AddressInfo).port;
   const state: StandIn = {
     wanted: undefined,
@@ -67,6 +75,8 @@ export async function startStandIn(
     repositoryBytes: 0,
     ownPort: own,
     guestForward: `guestfwd=tcp:${address}:${port}-cmd:bash ${script} ${own}`,
+    kill,
+    restart: () => listen(own),
   };
   return state;
 
@@ -110,6 +120,7 @@ export async function startStandIn(
   }
 
   async function serveFile(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    options.onRepository?.(path);
     const file = join(options.repository, normalize(decodeURIComponent(path.slice('/repository/'.length))));
     const info = await stat(file).catch(() => undefined);
     if (info === undefined || !info.isFile() || !file.startsWith(options.repository)) {
