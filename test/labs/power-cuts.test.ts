@@ -6,17 +6,20 @@ import test, {type ExecutionContext} from 'ava';
 import {readLayout} from '../../infra/labs/power-cuts/areas.ts';
 import {bootOrder} from '../../infra/labs/power-cuts/boot-choice.ts';
 import {checkDisk} from '../../infra/labs/power-cuts/check-disk.ts';
+import {checkRoot} from '../../infra/labs/power-cuts/check-root.ts';
 import {epochsOf, keptWrites, planCuts} from '../../infra/labs/power-cuts/cuts.ts';
 import {openWriteLog} from '../../infra/labs/power-cuts/log-file.ts';
 import {RebuiltDisk} from '../../infra/labs/power-cuts/rebuilt-disk.ts';
 import {holdsFile, sha256, type KnownRelease} from '../../infra/labs/power-cuts/releases.ts';
 import {parseLogEntry, parseLogHeader, type LogEntry} from '../../infra/labs/power-cuts/write-log.ts';
 import {createRandom} from '../../infra/labs/random.ts';
+import {agentFiles} from '../../services/common/contracts/agent.ts';
 import {partitionType, slotPartitionUuids} from '../../services/common/contracts/slots.ts';
 import {exec} from '../../services/common/exec.ts';
 import {memorySource, sliceSource, type ByteSource} from '../../services/common/formats/byte-source.ts';
 import {openFileSource} from '../../services/common/formats/file-source.ts';
 import {parseHeader, planGptWrites} from '../../services/update-agent/gpt-edit.ts';
+import {emptyRecord, type AgentRecord} from '../../services/update-agent/record.ts';
 import {parseUkiName, type UkiFile} from '../../services/update-agent/uki-names.ts';
 
 function sector(...words: readonly bigint[]): Uint8Array {
@@ -268,3 +271,38 @@ for (const flushes of [true, false]) {
     t.is(lost.has('neither partition table is whole'), !flushes);
   });
 }
+
+test('the root: its journal is replayed, the record is read, and what does not fit the disk is named', async t => {
+  const {folder, layout, damaged} = await smallDisk(t);
+  const disk = await damaged(0, 0);
+  const verdictOn = async (record: AgentRecord | string) => {
+    const [tree, path] = [join(folder, 'tree'), join(folder, 'root.ext4')];
+    await mkdir(join(tree, agentFiles.state), {recursive: true});
+    const text = typeof record === 'string' ? record : JSON.stringify(record);
+    await writeFile(join(tree, agentFiles.state, 'record.json'), text);
+    await exec(['mkfs.ext4', '-q', '-F', '-d', tree, path, '16m'], {timeoutMs: 30_000});
+    return checkRoot(path, disk, layout);
+  };
+  const own = {version: '1.1.0', rootHash: second.rootHash};
+  const stagedRelease = {...own, downgrade: false, source: 'fetched'} as const;
+  t.like(await verdictOn(emptyRecord()), {phase: 'idle', problems: []});
+  // What boots is 1.1.0 on trial: its proof comes next.
+  const trial = {...own, from: first, source: 'fetched', bootId: 'x', reboots: 0, gateSeconds: 60} as const;
+  t.like(await verdictOn({...emptyRecord(), staged: stagedRelease, trial}), {phase: 'proving', problems: []});
+
+  const missing = {...stagedRelease, version: '1.2.0', rootHash: 'c3'.repeat(32)};
+  for (const [record, problem] of [
+    [{...emptyRecord(), staged: missing}, /1\.2\.0 as staged, and no slot is named so/],
+    [{...emptyRecord(), trial: {...trial, ...missing}}, /the next run takes 1\.2\.0 for failed/],
+    [
+      {...emptyRecord(), failed: [{...own, reason: 'unhealthy', detail: '', at: ''}]},
+      /has 1\.1\.0 as failed/,
+    ],
+    ['{"schema":1', /the agent's record: /],
+  ] as const) {
+    const {problems} = await verdictOn(record);
+    t.regex(problems[0] ?? '', problem);
+  }
+  await writeFile(join(folder, 'root.ext4'), Buffer.alloc(MIB));
+  t.regex((await checkRoot(join(folder, 'root.ext4'), disk, layout)).problems[0] ?? '', /e2fsck/);
+});
