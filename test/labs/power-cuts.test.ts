@@ -291,7 +291,7 @@ test('the root: its journal is replayed, the record is read, and what does not f
   t.like(await verdictOn({...emptyRecord(), staged: stagedRelease, trial}), {phase: 'proving', problems: []});
 
   const missing = {...stagedRelease, version: '1.2.0', rootHash: 'c3'.repeat(32)};
-  for (const [record, problem] of [
+  const cases: readonly (readonly [Parameters<typeof verdictOn>[0], RegExp])[] = [
     [{...emptyRecord(), staged: missing}, /1\.2\.0 as staged, and no slot is named so/],
     [{...emptyRecord(), trial: {...trial, ...missing}}, /the next run takes 1\.2\.0 for failed/],
     [
@@ -299,7 +299,8 @@ test('the root: its journal is replayed, the record is read, and what does not f
       /has 1\.1\.0 as failed/,
     ],
     ['{"schema":1', /the agent's record: /],
-  ] as const) {
+  ];
+  for (const [record, problem] of cases) {
     const {problems} = await verdictOn(record);
     t.regex(problems[0] ?? '', problem);
   }
