@@ -25,6 +25,7 @@ conformance(anyTest.serial, {
       fresh: 'Running',
       slow: true,
       shared: ['hostonlyAdapter', 'hostonlyMade', 'hostonlyBefore'],
+      unmarked: ['adapters'],
       count: async ({uuid, folder}) => {
         const state = await vbox.state();
         const vm = state.vms.find(one => one.uuid === uuid);
