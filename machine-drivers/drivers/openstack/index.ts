@@ -42,7 +42,7 @@ const executors: Readonly<Record<StepName, Ensure>> = {
       ...(pool === undefined ? {} : {pool: pool.id}),
     };
   },
-  'security-group': ensureGroup,
+  'security-group': (session, machine, host) => ensureGroup(session, machine, host),
   port: ensurePort,
   server: ensureServer,
   'floating-address': ensureFloatingAddress,

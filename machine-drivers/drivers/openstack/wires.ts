@@ -30,11 +30,12 @@ export async function ensureGroup(
   session: Session,
   machine: DriverMachine,
   host: DriverHost,
+  trustOthers = true,
 ): Promise<Resources> {
   const settings = readSettings(machine.settings);
   const allowed = allowedNetworks(settings, session);
   for (let attempt = 1; ; attempt++) {
-    const id = await findOrMakeGroup(session, host);
+    const id = await findOrMakeGroup(session, host, trustOthers && attempt === 1);
     try {
       for (const rule of rulesOf(id, allowed, settings.sshPort)) await ensureRule(session, id, rule);
       return {securityGroup: id};
@@ -44,16 +45,28 @@ export async function ensureGroup(
   }
 }
 
-async function findOrMakeGroup(session: Session, host: DriverHost): Promise<string> {
+/**
+ * Asked of the cloud only where no other machine of the store knows it: the lock is waited for for a minute, and twenty
+ * machines that are made at once on a slow cloud would not all get their turn.
+ */
+async function findOrMakeGroup(session: Session, host: DriverHost, trustOthers: boolean): Promise<string> {
   const name = groupName(host.fleet);
-  let id = '';
-  await host.reserve('security-group', async () => {
+  const {securityGroup} = await host.reserve('security-group', async others => {
+    const known = trustOthers ? groupOfOthers(session, others) : undefined;
+    if (known !== undefined) return {securityGroup: known};
     const [found] = [...(await listGroups(session, {name}))].sort(byId);
     const group = found ?? (await createGroup(session, {name, description: `hawser fleet=${host.fleet}`}));
-    id = group.id;
-    return {securityGroup: id};
+    return {securityGroup: group.id};
   });
-  return id;
+  if (typeof securityGroup === 'string') return securityGroup;
+  throw new MachineError('driver-failed', 'the security group has no id');
+}
+
+/** It may be gone by now: what uses it is then refused, and the cloud is asked. */
+function groupOfOthers({projectId, region}: Session, others: readonly Resources[]): string | undefined {
+  const near = others.filter(other => other['project'] === projectId && other['region'] === region);
+  const known = near.map(other => other['securityGroup']).find(group => typeof group === 'string');
+  return typeof known === 'string' ? known : undefined;
 }
 
 /** SSH and Docker from those who may; everything among the members. */
@@ -121,7 +134,7 @@ async function makePort(
     } catch (error) {
       const vanished = hasCode(error, 'not-found') && /SecurityGroup/i.test(refusalKind(error));
       if (!vanished || groups !== undefined || attempt === ATTEMPTS) throw error;
-      own = (await ensureGroup(session, machine, host))['securityGroup'];
+      own = (await ensureGroup(session, machine, host, false))['securityGroup'];
     }
   }
 }

@@ -113,3 +113,29 @@ test.serial('when the answer to any change is lost, the same creation ends with 
     t.true(failed);
   }
 });
+
+test.serial('a group that went away while another machine was half made is made anew, for both', async t => {
+  const home = await temporaryFolder(t);
+  const cloud = new WireCloud();
+  let full = true;
+  const wire = await startWire(t, (seen, tokens) =>
+    full && seen.line === 'POST /network/v2.0/ports'
+      ? {status: 409, json: {NeutronError: {type: 'OverQuota', message: 'Quota exceeded'}}}
+      : cloud.answer(seen, tokens),
+  );
+  const plain = await stubDeps(home, [openstackDriver]);
+  const deps = {...plain, runtime: {...plain.runtime, env: {OS_PASSWORD: 'p'}}};
+  const create = (name: string) =>
+    createMachine(
+      deps,
+      {name, driver: 'openstack', settings: settingsFor(wire.url), seconds: 1, onFailure: 'keep'},
+      silentProgress,
+    );
+  await t.throwsAsync(create('half'), {message: /Quota exceeded/});
+  full = false;
+  cloud.things['security-groups'].length = 0;
+  await create('whole');
+  await create('half');
+  t.is(cloud.things['security-groups'].length, 1);
+  t.is(cloud.things.ports.length, 2);
+});

@@ -107,6 +107,8 @@ export class WireCloud {
     }
     if (name === 'floatingips') thing['floating_ip_address'] = `172.24.${number >> 8}.${number & 255}`;
     if (name === 'security-group-rules') {
+      const group = thing['security_group_id'];
+      if (!this.things['security-groups'].some(({id}) => id === group)) return notFound('security-groups');
       const same = (rule: Thing) => JSON.stringify({...rule, id: ''});
       if (this.things[name].some(rule => same(rule) === same(thing))) return inUse('SecurityGroupRuleExists');
     }
