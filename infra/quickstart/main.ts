@@ -1,7 +1,8 @@
 /**
- * `npm run quickstart`: builds two releases (or takes them from the cache), makes machines of the first, runs a web
- * container on each, makes them a cluster behind one address, and moves them to the second under load, one at a time.
- * It says what it did and how long each step took.
+ * `npm run quickstart`: builds the image (or takes it from the cache), makes machines, runs a web container on
+ * each, fetches from it, and says what it did and how long each step took. With `--rolling` the machines get the first
+ * of two releases, become a cluster behind one address, and move to the second under load, one at a time; with
+ * `--bad-release` they are offered releases that are no good.
  */
 import {cpus} from 'node:os';
 import {writeFileAtomic} from '../../services/common/fs-atomic.ts';

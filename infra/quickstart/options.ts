@@ -20,7 +20,7 @@ export interface QuickstartOptions {
 const LEAST_FOR_UPDATE = 3;
 
 export const usage =
-  'usage: npm run quickstart -- [--machines N] [--once] [--no-update | --bad-release] [--report FILE]';
+  'usage: npm run quickstart -- [--machines N] [--once] [--rolling | --bad-release] [--report FILE]';
 
 /** Throws an Error whose message is fit to print. */
 export function parseOptions(argv: readonly string[]): QuickstartOptions {
@@ -29,7 +29,7 @@ export function parseOptions(argv: readonly string[]): QuickstartOptions {
     options: {
       machines: {type: 'string', default: '3'},
       once: {type: 'boolean', default: false},
-      'no-update': {type: 'boolean', default: false},
+      rolling: {type: 'boolean', default: false},
       'bad-release': {type: 'boolean', default: false},
       report: {type: 'string'},
     },
@@ -50,7 +50,7 @@ export function parseOptions(argv: readonly string[]): QuickstartOptions {
   return {
     machines,
     once: values.once,
-    demonstration: machines < LEAST_FOR_UPDATE ? 'machines' : wanted,
+    demonstration: badRelease ? 'bad-release' : rolling ? 'update' : 'machines',
     report: values.report,
   };
 }
