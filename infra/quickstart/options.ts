@@ -38,15 +38,14 @@ export function parseOptions(argv: readonly string[]): QuickstartOptions {
   if (!Number.isInteger(machines) || machines < 1 || machines > 20) {
     throw new Error(`--machines ${values.machines}: give a number from 1 to 20`);
   }
-  if (values['no-update'] && values['bad-release']) {
-    throw new Error('--no-update and --bad-release exclude each other: give one of them');
+  const {rolling, 'bad-release': badRelease} = values;
+  if (rolling && badRelease) {
+    throw new Error('--rolling and --bad-release exclude each other: give one of them');
   }
-  if (values['bad-release'] && machines < LEAST_FOR_UPDATE) {
-    throw new Error(
-      `--bad-release needs ${LEAST_FOR_UPDATE} machines, so that two remain: give --machines 3`,
-    );
+  if ((rolling || badRelease) && machines < LEAST_FOR_UPDATE) {
+    const which = rolling ? '--rolling' : '--bad-release';
+    throw new Error(`${which} needs ${LEAST_FOR_UPDATE} machines, so that two remain: give --machines 3`);
   }
-  const wanted = values['bad-release'] ? 'bad-release' : values['no-update'] ? 'machines' : 'update';
   return {
     machines,
     once: values.once,
