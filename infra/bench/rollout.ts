@@ -15,7 +15,7 @@ export interface RolloutBench {
   readonly factor: number;
 }
 
-export const rolloutBench: RolloutBench = {machines: 10_000, factor: 5};
+export const rolloutBench: RolloutBench = {machines: 10_000, factor: 6};
 
 export interface RolloutFigures {
   readonly plan: RolloutPlan;
