@@ -3,6 +3,7 @@
  * proxy before it, and QEMU behind each instance. Publishes the image, makes a machine with the operator's command,
  * stops and starts it, removes it, and checks that nothing is left.
  */
+import {rmSync} from 'node:fs';
 import {mkdtemp, realpath, rm} from 'node:fs/promises';
 import {homedir, tmpdir} from 'node:os';
 import {join} from 'node:path';
@@ -16,6 +17,8 @@ import {runLife} from './life.ts';
 import {openGuests} from './guests.ts';
 
 const LIMIT_MS = 3_600_000;
+/** Of the process outside the namespace: the one within is told to end. */
+const interrupt = new AbortController();
 
 async function main(argv: readonly string[]): Promise<number> {
   const {values} = parseArgs({
@@ -32,12 +35,19 @@ async function main(argv: readonly string[]): Promise<number> {
     const {code} = await exec(['unshare', '--net', '--', ...self], {
       timeoutMs: LIMIT_MS,
       stdio: 'inherit',
+      signal: interrupt.signal,
       okCodes: [0, 1],
+    }).catch((error: unknown) => {
+      if (!interrupt.signal.aborted) throw error;
+      return {code: 130};
     });
     return code ?? 1;
   }
   await exec(['ip', 'link', 'set', 'lo', 'up'], {timeoutMs: 10_000});
   const folder = await mkdtemp(join(tmpdir(), 'hec-'));
+  // Ended by a signal, the emulators and moto go with the process; so does this.
+  process.once('exit', () => rmSync(folder, {recursive: true, force: true}));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
   try {
     await using moto = await startMoto(values.python);
     await using proxy = await startProxy(moto.port);
@@ -70,5 +80,5 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => interrupt.abort());
 process.exitCode = await main(process.argv.slice(2));
