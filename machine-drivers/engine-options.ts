@@ -16,6 +16,7 @@ export interface EngineOptions {
 /** The image's own daemon.json: what is written on the first boot takes its place, so it holds this too. */
 export const imageDaemonConfig: Readonly<Record<string, unknown>> = {
   'live-restore': true,
+  dns: ['169.254.67.53', '169.254.67.54'],
   'log-driver': 'local',
   'log-opts': {'max-size': '20m', 'max-file': '5'},
   'exec-opts': ['native.cgroupdriver=systemd'],
@@ -67,7 +68,8 @@ function apply(config: Record<string, unknown>, option: string): void {
   const list = lists[name];
   const map = maps[name];
   if (list !== undefined) {
-    const before = config[list];
+    // Resolvers that the operator names take the place of the image's: a container asks the later ones only when the first fails.
+    const before = list === 'dns' && config[list] === imageDaemonConfig[list] ? undefined : config[list];
     config[list] = [...(Array.isArray(before) ? (before as readonly unknown[]) : []), value ?? ''];
   } else if (map !== undefined) {
     const [key = '', ...rest] = (value ?? '').split('=');
