@@ -23,6 +23,8 @@ import type {RouteTools} from './plugin.ts';
 
 const errors = {'4xx': ErrorAnswer, '5xx': ErrorAnswer};
 const Nothing = Type.Object({});
+const tags = ['machine'];
+const security = [{certificate: []}];
 const ById = Type.Object({id: NetworkId});
 
 export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
@@ -31,7 +33,15 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/host',
-    {schema: {body: AnnounceRequest, response: {200: AnnounceAnswer, ...errors}}},
+    {
+      schema: {
+        summary: 'Tell how this host is reached; renews all that it holds',
+        tags,
+        security,
+        body: AnnounceRequest,
+        response: {200: AnnounceAnswer, ...errors},
+      },
+    },
     async request => {
       const machine = await machineOf(tools, request);
       await queue.change((view, now) => announce(view, machine, request.body, now));
@@ -41,7 +51,15 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/networks',
-    {schema: {body: CreateNetworkRequest, response: {200: OverlayNetwork, ...errors}}},
+    {
+      schema: {
+        summary: 'Make a network, on all hosts',
+        tags,
+        security,
+        body: CreateNetworkRequest,
+        response: {200: OverlayNetwork, ...errors},
+      },
+    },
     async request => {
       const {name} = await machineOf(tools, request);
       return queue.change((view, now) => createNetwork(view, request.body, `machine ${name}`, now));
@@ -50,7 +68,16 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/networks/:id/name',
-    {schema: {params: ById, body: NameNetworkRequest, response: {200: OverlayNetwork, ...errors}}},
+    {
+      schema: {
+        summary: 'Give a network the name that Docker calls it by',
+        tags,
+        security,
+        params: ById,
+        body: NameNetworkRequest,
+        response: {200: OverlayNetwork, ...errors},
+      },
+    },
     async request => {
       await machineOf(tools, request);
       return queue.change(view => nameNetwork(view, request.params.id, request.body));
@@ -59,7 +86,15 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/networks/:id/remove',
-    {schema: {params: ById, response: {200: Nothing, ...errors}}},
+    {
+      schema: {
+        summary: 'Remove a network that no other host uses',
+        tags,
+        security,
+        params: ById,
+        response: {200: Nothing, ...errors},
+      },
+    },
     async request => {
       const {uuid} = await machineOf(tools, request);
       // Its own containers are the caller's to know.
@@ -70,7 +105,15 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/leases/claim',
-    {schema: {body: ClaimRequest, response: {200: OverlayLease, ...errors}}},
+    {
+      schema: {
+        summary: 'Claim a block of addresses of a network',
+        tags,
+        security,
+        body: ClaimRequest,
+        response: {200: OverlayLease, ...errors},
+      },
+    },
     async request => {
       const machine = await machineOf(tools, request);
       return queue.change((view, now) => claim(view, machine, request.body, now));
@@ -79,7 +122,15 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/leases/release',
-    {schema: {body: ReleaseBlockRequest, response: {200: Nothing, ...errors}}},
+    {
+      schema: {
+        summary: 'Give a block of addresses back',
+        tags,
+        security,
+        body: ReleaseBlockRequest,
+        response: {200: Nothing, ...errors},
+      },
+    },
     async request => {
       const machine = await machineOf(tools, request);
       await queue.change((view, now) => release(view, machine, request.body, now));
@@ -89,7 +140,15 @@ export function machineRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/endpoints',
-    {schema: {body: EndpointsRequest, response: {200: Nothing, ...errors}}},
+    {
+      schema: {
+        summary: 'Tell which containers this host has on a network',
+        tags,
+        security,
+        body: EndpointsRequest,
+        response: {200: Nothing, ...errors},
+      },
+    },
     async request => {
       const machine = await machineOf(tools, request);
       await queue.change(view => setEndpoints(view, machine, request.body));

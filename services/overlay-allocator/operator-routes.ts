@@ -15,6 +15,7 @@ import type {OverlayView} from './view.ts';
 
 const errors = {'4xx': ErrorAnswer, '5xx': ErrorAnswer};
 const Nothing = Type.Object({});
+const tags = ['networks'];
 const security = [{token: []}];
 
 export function operatorRoutes(app: FastifyInstance, tools: RouteTools): void {
@@ -23,7 +24,14 @@ export function operatorRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.get(
     '/v1/overlay/networks',
-    {schema: {security, response: {200: NetworkList, ...errors}}},
+    {
+      schema: {
+        summary: 'All networks, who holds which addresses, and the hosts',
+        tags,
+        security,
+        response: {200: NetworkList, ...errors},
+      },
+    },
     async request => {
       await operatorOf(tools, request, 'viewer');
       return queue.change((view, now) => ({
@@ -37,7 +45,15 @@ export function operatorRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.put(
     '/v1/overlay/networks',
-    {schema: {security, body: CreateNetworkRequest, response: {200: OverlayNetwork, ...errors}}},
+    {
+      schema: {
+        summary: 'Make a network, on all hosts',
+        tags,
+        security,
+        body: CreateNetworkRequest,
+        response: {200: OverlayNetwork, ...errors},
+      },
+    },
     async request => {
       const {name} = await operatorOf(tools, request, 'operator');
       return queue.change((view, now) => createNetwork(view, request.body, `operator ${name}`, now));
@@ -46,7 +62,15 @@ export function operatorRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.delete(
     '/v1/overlay/networks/:id',
-    {schema: {security, params: Type.Object({id: NetworkId}), response: {200: Nothing, ...errors}}},
+    {
+      schema: {
+        summary: 'Remove a network that no host uses',
+        tags,
+        security,
+        params: Type.Object({id: NetworkId}),
+        response: {200: Nothing, ...errors},
+      },
+    },
     async request => {
       await operatorOf(tools, request, 'operator');
       await queue.change(view => removeNetwork(view, request.params.id));
@@ -56,7 +80,15 @@ export function operatorRoutes(app: FastifyInstance, tools: RouteTools): void {
 
   typed.post(
     '/v1/overlay/gone',
-    {schema: {security, body: Type.Object({machine: Uuid}), response: {200: Nothing, ...errors}}},
+    {
+      schema: {
+        summary: 'Free what a machine held that is gone',
+        tags,
+        security,
+        body: Type.Object({machine: Uuid}),
+        response: {200: Nothing, ...errors},
+      },
+    },
     async request => {
       await operatorOf(tools, request, 'operator');
       const {machine} = request.body;
