@@ -26,7 +26,22 @@ export const suites: readonly Suite[] = [
     needsImage: false,
   },
   // real dockerd and etcd in namespaces: some memory, and the whole machine
-  {name: 'clusters', files: ['test/cluster/**'], concurrency: 1, timeout: '10m', needsImage: false},
+  {
+    name: 'clusters',
+    files: ['test/cluster/{drain,form}.test.ts'],
+    concurrency: 1,
+    timeout: '10m',
+    needsImage: false,
+  },
+  // containers of two dockerd on one overlay network
+  {
+    name: 'overlay',
+    files: ['test/cluster/overlay.test.ts'],
+    concurrency: 1,
+    timeout: '10m',
+    needsImage: false,
+    onlyByName: true,
+  },
   {name: 'slow', files: ['test/slow/**'], concurrency: 1, timeout: '20m', needsImage: true},
   {
     name: 'machines',
