@@ -9,7 +9,7 @@ import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {exec} from '../../services/common/exec.ts';
-import {freePort} from '../../test/support/etcd.ts';
+import {freePort} from '../../test/support/ports.ts';
 import {BenchError} from './errors.ts';
 import {silentSeconds, type PolledServer} from './polls-server-kind.ts';
 import {treeCpuSeconds} from './process-cpu.ts';

@@ -2,11 +2,11 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {mkdtemp, rm} from 'node:fs/promises';
-import {createServer} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {Etcd3} from 'etcd3';
+import {freePort} from './ports.ts';
 
 export interface TestEtcd extends AsyncDisposable {
   readonly url: string;
@@ -67,15 +67,4 @@ async function answers(client: Etcd3): Promise<void> {
     }
   }
   throw new Error('etcd does not answer');
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

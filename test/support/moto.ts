@@ -5,7 +5,7 @@ import {access} from 'node:fs/promises';
 import {delimiter, join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import type {ExecutionContext} from 'ava';
-import {freePort} from './etcd.ts';
+import {freePort} from './ports.ts';
 
 const START_TRIES = 600;
 

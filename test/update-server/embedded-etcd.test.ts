@@ -14,7 +14,7 @@ import {openEnrolment} from '../../services/provisioner/enrolment/index.ts';
 import {startEmbeddedEtcd, type EmbeddedEtcd} from '../../services/update-server/adapters/embedded-etcd.ts';
 import {clientOptions} from '../../services/update-server/adapters/etcd-credentials.ts';
 import {createEtcdClient} from '../../services/update-server/adapters/etcd-store.ts';
-import {freePort} from '../support/etcd.ts';
+import {freePort} from '../support/ports.ts';
 import {Type} from 'typebox';
 
 const Kept = Type.Object({

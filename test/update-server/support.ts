@@ -3,7 +3,6 @@ import {randomBytes} from 'node:crypto';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {mkdtemp, rm} from 'node:fs/promises';
-import {createServer, type AddressInfo} from 'node:net';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
@@ -17,6 +16,7 @@ import type {GroupConfig} from '../../services/common/contracts/policy.ts';
 import type {Store} from '../../services/update-server/ports.ts';
 import {updateServer} from '../../services/update-server/plugin.ts';
 import {UpdateService} from '../../services/update-server/service.ts';
+import {freePort} from '../support/ports.ts';
 
 export interface ManualClock extends Clock {
   advance(seconds: number): void;
@@ -219,15 +219,6 @@ export async function realEtcd(t: ExecutionContext): Promise<RealEtcd> {
     pause: () => void child?.kill('SIGSTOP'),
     go: () => void child?.kill('SIGCONT'),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const {port} = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Waits for something that another process or server brings about; fails after `ms`. */

@@ -1,12 +1,8 @@
 /** The store on etcd. Plain keys and transactions only: no leases, no locks (DESIGN D5). */
-import {Etcd3, Range, type IKeyValue, type IOptions} from 'etcd3';
-import type {Change} from '../fleet.ts';
+import {Etcd3, Range, type IOptions} from 'etcd3';
+import {CALL_MS, entryOf, listPrefix, watchPrefix, within} from '../../common/etcd-read.ts';
 import {ServerError} from '../errors.ts';
-import type {Entry, Listing, Store, WatchHandlers, Write} from '../ports.ts';
-
-/** Keys of one page of a listing: a page stays well below gRPC's 4 MiB. */
-const PAGE = 500;
-const CALL_MS = 5000;
+import type {Store, Write} from '../ports.ts';
 
 export interface EtcdOptions {
   readonly hosts: readonly string[];
@@ -25,7 +21,7 @@ export function createEtcdClient({hosts, tls}: EtcdOptions): Etcd3 {
   const options: IOptions = {
     hosts: [...hosts],
     dialTimeout: CALL_MS,
-    defaultCallOptions: ({isStream}) => (isStream ? {} : {deadline: Date.now() + CALL_MS}),
+    defaultCallOptions: ({isStream}) => (isStream ? {} : within()),
   };
   if (tls === undefined) return new Etcd3(options);
   const {serverName} = tls;
@@ -43,7 +39,7 @@ export function createEtcdClient({hosts, tls}: EtcdOptions): Etcd3 {
 /** The store over a client, which stays the caller's to close. */
 export function createEtcdStore(client: Etcd3): Store {
   return {
-    list: (prefix, atRevision) => list(client, prefix, atRevision),
+    list: (prefix, atRevision) => answered(listPrefix(client, prefix, atRevision)),
     last: async (prefix, limit, before) => {
       const {start, end} = Range.prefix(prefix);
       const {kvs} = await answered(
@@ -78,31 +74,8 @@ export function createEtcdStore(client: Etcd3): Store {
       );
       return answer.succeeded ? BigInt(answer.header.revision) : undefined;
     },
-    watch: (prefix, after, handlers) => watch(client, prefix, after, handlers),
+    watch: (prefix, after, handlers) => watchPrefix(client, prefix, after, handlers),
   };
-}
-
-async function list(client: Etcd3, prefix: string, atRevision: bigint | undefined): Promise<Listing> {
-  const {start, end} = Range.prefix(prefix);
-  const entries: Entry[] = [];
-  let key = Buffer.from(start);
-  let revision = atRevision;
-  for (;;) {
-    const page = await answered(
-      client.kv.range({
-        key,
-        range_end: Buffer.from(end),
-        limit: PAGE,
-        ...(revision === undefined ? {} : {revision: String(revision)}),
-      }),
-    );
-    // Further pages show the same instant as the first.
-    revision ??= BigInt(page.header.revision);
-    for (const each of page.kvs) entries.push(entryOf(each));
-    const last = page.kvs.at(-1);
-    if (!page.more || last === undefined) return {entries, revision};
-    key = Buffer.concat([last.key, Buffer.alloc(1)]);
-  }
 }
 
 function operationOf(write: Write) {
@@ -110,42 +83,6 @@ function operationOf(write: Write) {
   if ('value' in write) return {request_put: {key, value: Buffer.from(write.value)}};
   const until = 'until' in write ? {range_end: Buffer.from(write.until)} : {};
   return {request_delete_range: {key, ...until}};
-}
-
-function watch(client: Etcd3, prefix: string, after: bigint, handlers: WatchHandlers): () => void {
-  let ended = false;
-  const watcher = client
-    .watch()
-    .prefix(prefix)
-    .startRevision(String(after + 1n))
-    .watcher();
-  watcher.on('connected', () => void (ended || handlers.connected()));
-  watcher.on('disconnected', () => void (ended || handlers.disconnected()));
-  watcher.on('data', ({events}) => {
-    if (ended || events.length === 0) return;
-    handlers.changed(events.map(event => changeOf(event)));
-  });
-  // etcd cancels a watch from a compacted revision; etcd3 tells that as an error and does not go on.
-  watcher.on('error', error => {
-    if (ended) return;
-    ended = true;
-    handlers.lost(error);
-  });
-  return () => {
-    if (ended) return;
-    ended = true;
-    watcher.cancel().catch(() => undefined); // the stream may be down, which ends the watch as well
-  };
-}
-
-function changeOf({type, kv}: {readonly type: string; readonly kv: IKeyValue}): Change {
-  const key = kv.key.toString();
-  const revision = BigInt(kv.mod_revision);
-  return type === 'Delete' ? {key, revision} : {key, value: kv.value.toString(), revision};
-}
-
-function entryOf(kv: IKeyValue): Entry {
-  return {key: kv.key.toString(), value: kv.value.toString(), revision: BigInt(kv.mod_revision)};
 }
 
 async function answered<Answer>(call: Promise<Answer>): Promise<Answer> {

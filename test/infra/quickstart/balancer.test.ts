@@ -11,6 +11,7 @@ import {startBalancer, stopBalancer} from '../../../infra/quickstart/balancer.ts
 import {startLoad} from '../../../infra/quickstart/load.ts';
 import {answererOf} from '../../../infra/quickstart/web-image.ts';
 import {exec} from '../../../services/common/exec.ts';
+import {freePort} from '../../support/ports.ts';
 
 const there = await exec(['haproxy', '-v'], {timeoutMs: 10_000}).then(
   () => true,
@@ -22,14 +23,6 @@ async function listen(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return (server.address() as AddressInfo).port;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await listen(server);
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 run(

@@ -4,7 +4,6 @@
  */
 import {spawn} from 'node:child_process';
 import {access, mkdir, readFile, rmdir, writeFile} from 'node:fs/promises';
-import {createServer} from 'node:net';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
@@ -16,6 +15,8 @@ import {layoutUnder} from '../../../services/enrol-agent/layout.ts';
 import {makeRequest} from '../../../services/enrol-agent/request.ts';
 import {serveDocker} from './docker.ts';
 import type {Endpoint} from '../../../machine-drivers/driver.ts';
+import {freePort, isFree} from '../../support/ports.ts';
+import {makeKey} from './ssh-key.ts';
 
 const guestCommand = fileURLToPath(new URL('../fixtures/guest-command.ts', import.meta.url));
 
@@ -113,25 +114,4 @@ export async function startGuest(t: ExecutionContext, root: string, sshd: string
     commands: async () =>
       (await readFile(join(root, 'commands.log'), 'utf8').catch(() => '')).split('\n').slice(0, -1),
   };
-}
-
-async function makeKey(path: string): Promise<void> {
-  await exec(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', path], {timeoutMs: 30_000});
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen({host: '127.0.0.1', port: 0}, resolve));
-  const address = server.address();
-  await new Promise(resolve => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({host: '127.0.0.1', port}, () => server.close(() => resolve(true)));
-  });
 }

@@ -5,14 +5,14 @@
  */
 import {spawn} from 'node:child_process';
 import {chmod, copyFile, mkdir, readFile, writeFile} from 'node:fs/promises';
-import {createServer} from 'node:net';
 import {userInfo} from 'node:os';
 import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {fileURLToPath} from 'node:url';
 import type {ExecutionContext} from 'ava';
-import {exec} from '../../../services/common/exec.ts';
 import {findSshd} from './guest.ts';
+import {freePort, isFree} from '../../support/ports.ts';
+import {makeKey} from './ssh-key.ts';
 
 const enrolAgent = fileURLToPath(new URL('../../../services/enrol-agent/main.ts', import.meta.url));
 /** One host under many names: a pool of hosts, where it matters. */
@@ -125,25 +125,4 @@ export async function startLoopbackHost(
 async function program(path: string, line: string): Promise<void> {
   await writeFile(path, `#!/bin/sh\n${line}\n`);
   await chmod(path, 0o755);
-}
-
-async function makeKey(path: string): Promise<void> {
-  await exec(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', path], {timeoutMs: 30_000});
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>(resolve => server.listen({host: '127.0.0.1', port: 0}, resolve));
-  const address = server.address();
-  await new Promise(resolve => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise(resolve => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({host: '127.0.0.1', port}, () => server.close(() => resolve(true)));
-  });
 }

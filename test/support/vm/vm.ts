@@ -5,13 +5,13 @@
  */
 import {readFileSync} from 'node:fs';
 import {readFile, rm} from 'node:fs/promises';
-import {createServer} from 'node:net';
 import {join} from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {ExecError, exec, type ExecResult} from '../../../services/common/exec.ts';
 import {qmp} from '../../../machine-drivers/drivers/qemu/qmp.ts';
 import {commandLine, type HardwareOptions} from './command-line.ts';
 import type {BootMachine} from './machine.ts';
+import {freePort} from '../ports.ts';
 
 export interface VmOptions extends HardwareOptions {
   readonly machine: BootMachine;
@@ -206,22 +206,6 @@ function sshCommand(machine: BootMachine, port: number, user: string, command: s
     `${user}@127.0.0.1`,
     command,
   ];
-}
-
-/** A port of loopback that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        address !== null && typeof address === 'object'
-          ? resolve(address.port)
-          : reject(new Error('no port')),
-      );
-    });
-  });
 }
 
 async function readPid(

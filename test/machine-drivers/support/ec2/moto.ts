@@ -5,7 +5,7 @@ import {access, mkdir, mkdtemp, rename, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {resolvePaths} from '../../../../services/common/paths.ts';
 import {exec, ExecError} from '../../../../services/common/exec.ts';
-import {freePort} from '../../../support/etcd.ts';
+import {freePort} from '../../../support/ports.ts';
 import {setTimeout as delay} from 'node:timers/promises';
 
 const requirements = join(import.meta.dirname, 'requirements.txt');
