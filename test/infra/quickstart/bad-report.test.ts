@@ -1,16 +1,6 @@
 import test from 'ava';
 import {badRelease, badReleaseShortcomings, renderBadRelease} from '../../../infra/quickstart/bad-report.ts';
-import {LoadCount} from '../../../infra/quickstart/load-count.ts';
-
-function load() {
-  const count = new LoadCount();
-  for (let at = 0; at < 10_000; at += 40) {
-    const sent = {path: '/', connection: at % 80 === 0 ? 'new' : 'kept', slow: at === 0} as const;
-    count.send(at, sent);
-    count.succeed(sent, 5, '1.0.0 on m1');
-  }
-  return count.report(10_000);
-}
+import {sampleLoad} from './sample-load.ts';
 
 const failure = {
   version: '0.3.0',
@@ -32,7 +22,7 @@ const given = {
   version: '0.3.0',
   good: '0.1.0',
   reason: 'm1 failed',
-  load: load(),
+  load: sampleLoad(),
   since: '2026-01-01T10:00:00Z',
 };
 

@@ -1,17 +1,7 @@
 import test from 'ava';
-import {LoadCount, type LoadReport} from '../../../infra/quickstart/load-count.ts';
+import type {LoadReport} from '../../../infra/quickstart/load-count.ts';
 import {renderRollingUpdate, rollingUpdate, shortcomings} from '../../../infra/quickstart/rolling-report.ts';
-
-function load(change: (count: LoadCount) => void = () => undefined): LoadReport {
-  const count = new LoadCount();
-  for (let at = 0; at < 10_000; at += 40) {
-    const sent = {path: '/', connection: at % 80 === 0 ? 'new' : 'kept', slow: at === 0} as const;
-    count.send(at, sent);
-    count.succeed(sent, 5, '1.0.0 on m1');
-  }
-  change(count);
-  return count.report(10_000);
-}
+import {sampleLoad} from './sample-load.ts';
 
 const machine = (name: string, version: string, minute: number) => ({
   name,
@@ -33,7 +23,7 @@ const given = {
 };
 
 test('what was counted and what was told, in the fields that the report has', t => {
-  const update = rollingUpdate({...given, load: load()});
+  const update = rollingUpdate({...given, load: sampleLoad()});
   t.like(update, {
     requestsSent: 250,
     requestsFailed: 0,
@@ -52,10 +42,12 @@ test('what was counted and what was told, in the fields that the report has', t 
 
 test('no failures are worth nothing when the load was not what it should be', t => {
   const short = (report: LoadReport) => shortcomings(rollingUpdate({...given, load: report}), 2);
-  t.deepEqual(short({...load(), seconds: 100}), ['fewer than 20 requests a second were sent']);
-  t.deepEqual(short({...load(), slowSucceeded: 0}), ['no slow answer came']);
-  t.deepEqual(short({...load(), onKeptConnections: 0}), ['one kind of connection was not used']);
-  const failed = load(count => count.fail(1, {path: '/', connection: 'new', slow: false}, 'refused', 'x'));
+  t.deepEqual(short({...sampleLoad(), seconds: 100}), ['fewer than 20 requests a second were sent']);
+  t.deepEqual(short({...sampleLoad(), slowSucceeded: 0}), ['no slow answer came']);
+  t.deepEqual(short({...sampleLoad(), onKeptConnections: 0}), ['one kind of connection was not used']);
+  const failed = sampleLoad(count =>
+    count.fail(1, {path: '/', connection: 'new', slow: false}, 'refused', 'x'),
+  );
   t.deepEqual(short(failed), ['1 requests failed']);
   t.true(
     renderRollingUpdate(rollingUpdate({...given, load: failed})).some(line =>
@@ -68,7 +60,7 @@ test('a machine that did not move is not counted, and has no time', t => {
   const update = rollingUpdate({
     ...given,
     machines: [machine('m1', '0.2.0', 1), machine('m2', '0.1.0', 2)],
-    load: load(),
+    load: sampleLoad(),
   });
   t.is(update.machinesUpdated, 1);
   t.deepEqual(Object.keys(update.secondsPerMachine), ['m1']);
