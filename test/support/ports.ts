@@ -1,16 +1,17 @@
 /** Ports of loopback. */
-import {once} from 'node:events';
+import {randomInt} from 'node:crypto';
 import {createServer} from 'node:net';
 
-/** A port that was free a moment ago. */
+/**
+ * A port that was free a moment ago: below those that the kernel gives to outgoing connections (from 32768), so that
+ * none of them takes it before its server does, and drawn at random, so that tests running beside each other differ.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
+  for (let attempt = 0; attempt < 100; attempt += 1) {
+    const port = randomInt(12_000, 32_000);
+    if (await isFree(port)) return port;
+  }
+  throw new Error('no port of loopback is free');
 }
 
 /** Whether nobody listens on it. */

@@ -188,14 +188,16 @@ export async function realEtcd(t: ExecutionContext): Promise<RealEtcd> {
         ['--log-level', 'error'],
         '--unsafe-no-fsync',
       ].flat(),
-      {stdio: 'ignore'},
+      {stdio: ['ignore', 'ignore', 'pipe']},
     );
-    for (let attempt = 0; attempt < 200; attempt += 1) {
+    let said = '';
+    child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    for (let attempt = 0; attempt < 1200 && child.exitCode === null; attempt += 1) {
       const answer = await fetch(`${url}/health`).catch(() => undefined);
       if (answer?.ok === true) return;
       await new Promise(resolve => setTimeout(resolve, 50));
     }
-    throw new Error('etcd did not become healthy');
+    throw new Error(`etcd did not become healthy (exit code ${String(child.exitCode)}): ${said}`);
   };
   const stop = async (): Promise<void> => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;

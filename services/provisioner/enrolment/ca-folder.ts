@@ -1,5 +1,5 @@
 /** The folder that holds a CA: created whole or not at all, once, however many processes try. */
-import {mkdir, mkdtemp, readFile, rename, rm} from 'node:fs/promises';
+import {mkdir, mkdtemp, readFile, rename, rm, stat} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import {systemErrorCode} from '../../common/errors.ts';
 import {syncFolder, writeFileAtomic} from '../../common/fs-atomic.ts';
@@ -43,18 +43,40 @@ export async function replaceFolder(folder: string, contents: FolderContents): P
   }
 }
 
-/** The named files of `folder`, or undefined when there is no such folder. A missing file reads as undefined. */
+const READS = 100; // a folder that changes under each of these is being fought over
+
+/**
+ * The named files of `folder`, all of the same folder even while it is being made or replaced: when another one stands
+ * in its place after the reading, it is read again. A missing file, or folder, reads as undefined.
+ */
 export async function readFolder<Name extends string>(
   folder: string,
   names: readonly Name[],
 ): Promise<Partial<Record<Name, string>>> {
-  const found: Partial<Record<Name, string>> = {};
-  for (const name of names) {
-    try {
-      found[name] = await readFile(join(folder, name), 'utf8');
-    } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') throw error;
+  for (let attempt = 1; ; attempt += 1) {
+    const before = await identity(folder);
+    const found: Partial<Record<Name, string>> = {};
+    for (const name of names) {
+      const text = await unlessMissing(readFile(join(folder, name), 'utf8'));
+      if (text !== undefined) found[name] = text;
     }
+    const same =
+      before === (await identity(folder)) && (before !== undefined || Object.keys(found).length === 0);
+    if (same || attempt === READS) return found;
   }
-  return found;
+}
+
+/** Which folder this is, if there is one: inode numbers alone are used again at once by some file systems. */
+async function identity(folder: string): Promise<string | undefined> {
+  const found = await unlessMissing(stat(folder, {bigint: true}));
+  return found && `${found.dev}:${found.ino}:${found.birthtimeNs}`;
+}
+
+async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
