@@ -206,6 +206,7 @@ export const parts: readonly Part[] = [
 export const computing: readonly string[] = [
   'services/common/hash.ts',
   'services/common/enrolment-mac.ts',
+  'services/common/rack-crypto.ts',
   'services/provisioner/enrolment/token.ts',
 ];
 
