@@ -15,27 +15,35 @@ export function leasesOf(state: FollowedState, network: string): OverlayLease[] 
   return [...state.leases.values()].filter(lease => lease.network === network);
 }
 
+/** Blocks of a network that other machines hold, as far as is known here. */
+export function foreignBlocks(state: FollowedState, network: string, machine: string): Prefix[] {
+  return leasesOf(state, network).flatMap(lease =>
+    lease.machine !== machine && lease.released === undefined ? (parsePrefix(lease.block) ?? []) : [],
+  );
+}
+
 /**
  * Free addresses in own blocks, in the order in which they are to be used: those behind the one that was handed out
- * last come first, so that an address rests for as long as it can.
+ * last come first, so that an address rests for as long as it can. What another machine holds as well (`foreign`: in a
+ * store that was set back) is nobody's to hand out.
  */
 export function freeAddresses(
   network: OverlayNetwork,
   blocks: readonly Prefix[],
   record: AgentRecord,
   last: number | undefined,
+  foreign: readonly Prefix[] = [],
 ): number[] {
   const taken = new Set(
     record.allocations.flatMap(each =>
       each.network === network.id ? (parseAddress(each.address) ?? []) : [],
     ),
   );
-  const reserved = network.reserved.flatMap(each => parsePrefix(each) ?? []);
+  const kept = [...network.reserved.flatMap(each => parsePrefix(each) ?? []), ...foreign];
   const free: number[] = [];
   for (const block of blocks)
     for (let address = block.first; address <= lastOf(block); address++)
-      if (!taken.has(address) && mayUse(network, address) && !isReserved(reserved, address))
-        free.push(address);
+      if (!taken.has(address) && mayUse(network, address) && !isIn(kept, address)) free.push(address);
   free.sort((one, other) => one - other);
   const next = last === undefined ? -1 : free.findIndex(address => address > last);
   return next < 0 ? free : [...free.slice(next), ...free.slice(0, next)];
@@ -48,8 +56,8 @@ export function mayUse({subnet, gateway}: OverlayNetwork, address: number): bool
   return address !== prefix.first && address !== lastOf(prefix) && formatAddress(address) !== gateway;
 }
 
-function isReserved(reserved: readonly Prefix[], address: number): boolean {
-  return reserved.some(prefix => contains(prefix, address));
+function isIn(prefixes: readonly Prefix[], address: number): boolean {
+  return prefixes.some(prefix => contains(prefix, address));
 }
 
 /** A MAC of the address's own: the same wherever it is handed out. */

@@ -2,7 +2,7 @@
 import type {Clock} from '../common/clock.ts';
 import type {CreateNetworkRequest, OverlayLease, OverlayNetwork} from '../common/contracts/overlay.ts';
 import {contains, formatAddress, parseAddress} from '../common/ipv4.ts';
-import {freeAddresses, macOf, mayUse, ownBlocks} from './addresses.ts';
+import {foreignBlocks, freeAddresses, macOf, mayUse, ownBlocks} from './addresses.ts';
 import {clusterMtu, namespaceOf, type Self} from './desired.ts';
 import {OverlayError} from './errors.ts';
 import type {Memory} from './memory.ts';
@@ -18,6 +18,8 @@ export interface AgentDeps {
   readonly log: AgentLog;
   /** Resolves when the kernel has been brought in line once more. */
   readonly reconciled: () => Promise<void>;
+  /** Why the server does not know this host, when it says so: another one answers to its name. */
+  readonly refusal: () => OverlayError | undefined;
 }
 
 export class OverlayAgent {
@@ -58,9 +60,15 @@ export class OverlayAgent {
     return network;
   }
 
-  /** An address for somebody, the wanted one if any. Throws `address-held`, `exhausted`, `unreachable`, `refused`. */
+  /**
+   * An address for somebody, the wanted one if any. Throws `address-held`, `exhausted`, `unreachable`, `refused` (also
+   * while the server refuses the host itself).
+   */
   async allocate(id: string, by: Allocation['by'], wanted?: string, endpoint?: string): Promise<Allocation> {
-    const {memory, clock} = this.#deps;
+    const {memory, clock, refusal} = this.#deps;
+    // What this host holds, another one holds too.
+    const refused = refusal();
+    if (refused !== undefined) throw refused;
     const network = this.network(id);
     const number = wanted === undefined ? await this.#nextFree(network) : await this.#own(network, wanted);
     const allocation: Allocation = {
@@ -196,7 +204,8 @@ export class OverlayAgent {
   #free(network: OverlayNetwork): number[] {
     const {memory, self} = this.#deps;
     const blocks = ownBlocks(memory.state(), network.id, self().machine);
-    return freeAddresses(network, blocks, memory.record(), this.#last.get(network.id));
+    const foreign = foreignBlocks(memory.state(), network.id, self().machine);
+    return freeAddresses(network, blocks, memory.record(), this.#last.get(network.id), foreign);
   }
 
   /** Who comes while a claim is under way waits for that one. */

@@ -3,7 +3,7 @@ import type {OverlayHost} from '../common/contracts/overlay.ts';
 import {contains, parseAddress, parsePrefix} from '../common/ipv4.ts';
 import type {Firewall} from './firewall.ts';
 import {leasesOf} from './addresses.ts';
-import type {AgentRecord} from './record.ts';
+import type {AgentRecord, Allocation} from './record.ts';
 import type {FollowedState} from './state.ts';
 
 /** Of one network. Each has a network namespace of its own: what is not routed there cannot be reached from there. */
@@ -112,6 +112,22 @@ export function lostAddresses(state: FollowedState, record: AgentRecord, machine
     const owner = ownerOf(state, network, address);
     return owner === undefined || owner === machine ? [] : [address];
   });
+}
+
+/** Allocations here whose address lies in no machine's block, on networks that are agreed. */
+export function unclaimed(state: FollowedState, record: AgentRecord): Allocation[] {
+  return record.allocations.filter(
+    ({network, address}) => state.networks.has(network) && ownerOf(state, network, address) === undefined,
+  );
+}
+
+/** Networks that are agreed no more, and how many containers here are on each. */
+export function orphans(state: FollowedState, record: AgentRecord): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const {network, port} of record.allocations)
+    if (port !== undefined && !state.networks.has(network))
+      counts.set(network, (counts.get(network) ?? 0) + 1);
+  return counts;
 }
 
 function ownerOf(state: FollowedState, network: string, address: string): string | undefined {

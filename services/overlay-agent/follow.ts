@@ -3,6 +3,7 @@ import type {Clock} from '../common/clock.ts';
 import type {Endpoint} from '../common/contracts/overlay.ts';
 import type {Self} from './desired.ts';
 import {OverlayError} from './errors.ts';
+import {unclaimed} from './desired.ts';
 import {idleSince, toGiveBack} from './idle-blocks.ts';
 import type {Memory} from './memory.ts';
 import type {FaultBoard} from './faults.ts';
@@ -22,6 +23,8 @@ export interface FollowDeps {
   readonly log: AgentLog;
   readonly connected: (connected: boolean) => void;
   readonly faults: FaultBoard;
+  /** Told with every announcement: why the server refuses this host, or that it does not. */
+  readonly refused: (refusal: OverlayError | undefined) => void;
 }
 
 /** The stream of the server, opened again whenever it ends. */
@@ -29,14 +32,16 @@ export async function followServer(deps: FollowDeps, signal: AbortSignal): Promi
   const {memory, server, clock, random, log} = deps;
   let wait = MIN_WAIT_MS;
   let complained = false;
+  let saying: Promise<void> | undefined;
   while (!signal.aborted) {
     try {
       await server.watch(line => {
         if (complained) log.info({}, 'the server answers again');
         [wait, complained] = [MIN_WAIT_MS, false];
+        memory.take(line);
         deps.connected(true);
-        const {lost} = memory.take(line);
-        if (lost !== undefined) void assertAgain(deps, lost, signal);
+        if (memory.lost() !== undefined)
+          saying ??= assertAgain(deps, signal).finally(() => (saying = undefined));
       }, signal);
     } catch (error) {
       deps.connected(false);
@@ -52,15 +57,22 @@ export async function followServer(deps: FollowDeps, signal: AbortSignal): Promi
 /** Here I am, every now and then; resolves when the signal fires. */
 export async function keepAnnouncing(deps: FollowDeps, signal: AbortSignal): Promise<void> {
   const {server, self, boot, clock, random, log, faults} = deps;
+  let said = '';
   while (!signal.aborted) {
     let seconds = 2;
     const changed = faults.changed();
     try {
       const {address, mtu} = self();
       ({renewSeconds: seconds} = await server.announce({address, mtu, boot, faults: faults.all()}));
+      deps.refused(undefined);
+      said = '';
     } catch (error) {
-      if (error instanceof OverlayError && error.code === 'refused')
-        log.error({err: error}, 'the server refuses this host');
+      if (error instanceof OverlayError && error.code === 'refused') {
+        deps.refused(error);
+        if (said !== error.message)
+          log.error({err: error}, 'the server refuses this host: it hands nothing out');
+        said = error.message;
+      }
     }
     const early = new AbortController();
     void changed.then(() => early.abort());
@@ -70,11 +82,14 @@ export async function keepAnnouncing(deps: FollowDeps, signal: AbortSignal): Pro
 }
 
 /** The store was lost: this host says again what it has, until the server has taken it. */
-async function assertAgain(deps: FollowDeps, lost: FollowedState, signal: AbortSignal): Promise<void> {
+async function assertAgain(deps: FollowDeps, signal: AbortSignal): Promise<void> {
   const {memory, server, self, boot, clock, log} = deps;
-  log.error({epoch: lost.epoch}, 'the store was lost or set back: this host says again what it has');
   const {machine, address, mtu} = self();
-  while (!signal.aborted) {
+  let told: FollowedState | undefined;
+  for (let lost = memory.lost(); lost !== undefined && !signal.aborted; lost = memory.lost()) {
+    if (lost !== told)
+      log.error({epoch: lost.epoch}, 'the store was lost or set back: this host says again what it has');
+    told = lost;
     try {
       await server.announce({address, mtu, boot});
       for (const {subnet, gateway, reserved, name, labels, internal, vni} of lost.networks.values()) {
@@ -97,7 +112,7 @@ async function assertAgain(deps: FollowDeps, lost: FollowedState, signal: AbortS
           memory.learn({lease: await server.claim({network: lease.network, block: lease.block})}),
         );
       }
-      return;
+      memory.said(lost);
     } catch (error) {
       log.warn({err: error}, 'not all could be said again yet');
       await clock.sleep(1000, signal).catch(() => undefined);
@@ -126,6 +141,19 @@ export async function publishEndpoints({memory, server, self}: FollowDeps): Prom
     const told = state.endpoints.get(`${network}/${machine}`)?.endpoints ?? [];
     if (textOf(here) !== textOf(told)) await server.endpoints({network, endpoints: here});
   }
+}
+
+/**
+ * Claims addresses that were handed out here and are in nobody's block: somebody took the keys away in etcd. What
+ * somebody else got meanwhile is refused, and told (reconcile.ts cuts it off).
+ */
+export async function claimAgain({memory, server, log}: FollowDeps): Promise<void> {
+  if (memory.settling()) return;
+  for (const {network, address} of unclaimed(memory.state(), memory.record()))
+    await taken(log, async () => {
+      memory.learn({lease: await server.claim({network, address})});
+      log.warn({network, address}, 'an address in use here was in no block: it is claimed again');
+    });
 }
 
 /** Gives back what this host has not needed for a while; `idle` is what {@link idleSince} said before. */

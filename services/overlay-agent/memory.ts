@@ -5,7 +5,10 @@ import type {AgentLog, AgentStore} from './ports.ts';
 import type {AgentRecord} from './record.ts';
 import {FollowedState} from './state.ts';
 
-/** How long, after the store was lost, what it held before still counts: until all hosts have said again what is theirs. */
+/**
+ * How long what a lost store held still counts after this host has said it again: until the others have done so too.
+ * While this host could not yet say it, it counts for as long as that takes.
+ */
 const SETTLE_MS = 60_000;
 const SAVE_STATE_MS = 1000;
 
@@ -15,8 +18,11 @@ export interface Memory {
   record(): AgentRecord;
   /** The change counts at once; resolves when it is durable. */
   change(change: (record: AgentRecord) => AgentRecord): Promise<void>;
-  /** Takes a line of the watch. `lost` is what was agreed in a store that is gone by now. */
-  take(line: WatchLine): {readonly lost?: FollowedState};
+  take(line: WatchLine): void;
+  /** What was agreed in a store that is gone by now, while this host has not said again what it has. */
+  lost(): FollowedState | undefined;
+  /** This host has said again what it had in `lost`. */
+  said(lost: FollowedState): void;
   learn(record: Parameters<FollowedState['learn']>[0]): void;
   /** A network that this host removed in the cluster, or a block that it gives back, before the watch says so. */
   forget(gone: {readonly network: string; readonly block?: string}): void;
@@ -36,17 +42,21 @@ export async function openMemory(
   let record = await store.loadRecord();
   const stored = await store.loadState();
   let fresh = stored === undefined ? new FollowedState() : FollowedState.of(stored);
-  let before: {readonly state: FollowedState; readonly until: number} | undefined;
+  let before: {readonly state: FollowedState; until?: number} | undefined;
+  if (stored?.before !== undefined) before = {state: FollowedState.of(stored.before)};
   let saving: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
   const saveState = async (): Promise<void> => {
     timer = undefined;
     await store
-      .saveState(fresh.stored())
+      .saveState({
+        ...fresh.stored(),
+        ...(settling() && before !== undefined ? {before: before.state.stored()} : {}),
+      })
       .catch((error: unknown) => log.error({err: error}, 'what is agreed could not be kept on disk'));
   };
   const settling = (): boolean => {
-    if (before !== undefined && clock.now().getTime() >= before.until) before = undefined;
+    if (before?.until !== undefined && clock.now().getTime() >= before.until) before = undefined;
     return before !== undefined;
   };
   const touched = (): void => {
@@ -64,18 +74,22 @@ export async function openMemory(
       return saving;
     },
     take: line => {
-      if (line.kind === 'alive') return {};
-      if (line.kind === 'changes') {
-        fresh.take(line);
-        touched();
-        return {};
+      if (line.kind === 'alive') return;
+      if (line.kind === 'changes') fresh.take(line);
+      else {
+        const next = FollowedState.from(line);
+        // Lost once more while it settled: what both held counts.
+        if (fresh.isLostIn(next))
+          before = {state: settling() && before !== undefined ? fresh.over(before.state) : fresh};
+        fresh = next;
       }
-      const next = FollowedState.from(line);
-      const lost = fresh.isLostIn(next) ? fresh : undefined;
-      if (lost !== undefined) before = {state: lost, until: clock.now().getTime() + SETTLE_MS};
-      fresh = next;
       touched();
-      return lost === undefined ? {} : {lost};
+    },
+    lost: () => (before?.until === undefined ? before?.state : undefined),
+    said: lost => {
+      if (before?.state !== lost) return;
+      before.until = clock.now().getTime() + SETTLE_MS;
+      touched();
     },
     learn: known => {
       fresh.learn(known);

@@ -1,7 +1,7 @@
 /** Brings the kernel in line: on every change, whenever something changed there, and every 30 s. */
 import type {Clock} from '../common/clock.ts';
 import {describeError} from '../common/errors.ts';
-import {desiredFirewall, desiredNetworks, lostAddresses, type Self} from './desired.ts';
+import {desiredFirewall, desiredNetworks, lostAddresses, orphans, type Self} from './desired.ts';
 import type {FaultBoard} from './faults.ts';
 import type {Memory} from './memory.ts';
 import {plan, type Plan} from './plan.ts';
@@ -37,7 +37,7 @@ export function createReconciler(deps: ReconcileDeps): Reconciler {
   let wake = (): void => undefined;
   let dirty = true;
   let waiting: (() => void)[] = [];
-  let quarantined = '';
+  let [quarantined, orphaned] = ['', ''];
 
   const round = async (): Promise<boolean> => {
     const {memory, dataplane, self, log} = deps;
@@ -50,6 +50,14 @@ export function createReconciler(deps: ReconcileDeps): Reconciler {
         'addresses of containers here belong to another machine by now: they are cut off',
       );
     quarantined = lost;
+    const removed = [...orphans(state, record)].map(
+      ([network, count]) =>
+        `network ${network.replace('-', '/')} was removed while ${count} containers here are on it: they are cut off`,
+    );
+    if (removed.length > 0 && removed.join('\n') !== orphaned)
+      log.error({removed}, 'networks in use were removed');
+    orphaned = removed.join('\n');
+    deps.faults.set('removed', removed);
     const actual = await dataplane.read();
     const planned = plan(desiredNetworks(state, record, self()), actual, desiredFirewall(state, self()));
     deps.faults.set(

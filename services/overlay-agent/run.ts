@@ -12,9 +12,17 @@ import {controlApp} from './control.ts';
 import type {Self} from './desired.ts';
 import {createSync} from './docker/sync.ts';
 import {dockerPlugin} from './docker/plugin.ts';
+import type {OverlayError} from './errors.ts';
 import {createFaultBoard} from './faults.ts';
 import {Figures} from './figures.ts';
-import {followServer, keepAnnouncing, giveBack, publishEndpoints, type FollowDeps} from './follow.ts';
+import {
+  claimAgain,
+  followServer,
+  keepAnnouncing,
+  giveBack,
+  publishEndpoints,
+  type FollowDeps,
+} from './follow.ts';
 import {openMemory} from './memory.ts';
 import type {AgentLog, AgentStore, ContainerNamespaces, Dataplane, ServerPort} from './ports.ts';
 import {createReconciler} from './reconcile.ts';
@@ -39,6 +47,7 @@ export async function runOverlay(options: RunOptions, signal: AbortSignal): Prom
   const {server, dataplane, store, self, clock, log, sockets} = options;
   let changed = (): void => undefined;
   let connected = false;
+  let refusal: OverlayError | undefined;
   const memory = await openMemory(store, clock, log, () => changed());
   const faults = createFaultBoard();
   const figures = new Figures();
@@ -59,6 +68,7 @@ export async function runOverlay(options: RunOptions, signal: AbortSignal): Prom
     clock,
     log,
     reconciled: () => reconciler.now(),
+    refusal: () => refusal,
   });
   const mirroring = new Set<string>();
   const sync = createSync({
@@ -80,10 +90,12 @@ export async function runOverlay(options: RunOptions, signal: AbortSignal): Prom
       if (now && !connected) sync.kick();
       connected = now;
     },
+    refused: why => (refusal = why),
   };
   let idle: ReadonlyMap<string, number> = new Map();
   const tell = async (): Promise<void> => {
-    if (!connected) return;
+    if (!connected || refusal !== undefined) return;
+    await claimAgain(following);
     await publishEndpoints(following);
     idle = await giveBack(following, idle);
   };

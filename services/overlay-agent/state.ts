@@ -18,8 +18,7 @@ const schemas = {
   endpoints: OverlayEndpoints,
 } as const;
 
-/** The file in which it survives a restart. */
-export const StoredState = Type.Object({
+const known = {
   schema: Type.Literal(1),
   epoch: Type.String(),
   revision: Type.String({pattern: '^[0-9]{1,20}$'}),
@@ -27,7 +26,9 @@ export const StoredState = Type.Object({
   leases: Type.Array(OverlayLease),
   hosts: Type.Array(OverlayHost),
   endpoints: Type.Array(OverlayEndpoints),
-});
+};
+/** The file in which it survives a restart; with what a store that was lost held, until all of it has been said again. */
+export const StoredState = Type.Object({...known, before: Type.Optional(Type.Object(known))});
 export type StoredState = Static<typeof StoredState>;
 
 export class FollowedState implements OverlayState {
@@ -65,21 +66,21 @@ export class FollowedState implements OverlayState {
     return state;
   }
 
-  /** What an answer of the server told before the watch did. A value that does not fit is left out. */
+  /** A value that does not fit is left out: the one before counts on. */
   put({kind, key, value}: OverlayItem): void {
     // The maps of one kind have one type; TypeScript sees the union of all.
     const map: Map<string, unknown> = this[kind];
-    if (value !== undefined && Value.Check<TSchema>(schemas[kind], value)) map.set(key, value);
-    else map.delete(key);
+    if (value === undefined) map.delete(key);
+    else if (Value.Check<TSchema>(schemas[kind], value)) map.set(key, value);
   }
 
-  /** As `put`, with its key. */
+  /** What an answer of the server told before the watch did. */
   learn(record: {readonly network: OverlayNetwork} | {readonly lease: OverlayLease}): void {
     if ('network' in record) this.networks.set(record.network.id, record.network);
     else this.leases.set(leaseKey(record.lease), record.lease);
   }
 
-  stored(): StoredState {
+  stored(): Omit<StoredState, 'before'> {
     return {
       schema: 1,
       epoch: this.epoch,

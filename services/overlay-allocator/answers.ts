@@ -12,7 +12,7 @@ export interface ErrorReply {
 export function replyFor(error: unknown): ErrorReply {
   if (error instanceof AllocatorError) {
     const message = error.remedy === undefined ? error.message : `${error.message}: ${error.remedy}`;
-    const fault = error.code === 'unreachable' || error.code === 'contended';
+    const fault = ['unreachable', 'settling', 'contended'].includes(error.code);
     return {status: fault ? 503 : error.code === 'unknown-network' ? 404 : 409, kind: error.code, message};
   }
   if (error instanceof CallerDenied) {

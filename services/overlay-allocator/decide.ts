@@ -11,7 +11,7 @@ import {
   type OverlayNetwork,
   type ReleaseBlockRequest,
 } from '../common/contracts/overlay.ts';
-import {contains, formatPrefix, parseAddress, parsePrefix, sizeOf} from '../common/ipv4.ts';
+import {contains, formatPrefix, parseAddress, parsePrefix, sizeOf, type Prefix} from '../common/ipv4.ts';
 import {
   chooseBlock,
   isUsable,
@@ -30,8 +30,13 @@ import type {OverlayView} from './view.ts';
 /** Seconds of silence after which a machine's blocks may go to others. */
 export const graceSeconds = 24 * 3600;
 export const renewSeconds = 60;
-/** Two machines that give themselves out for one are told apart while both speak. */
-const duplicateSeconds = 30;
+/**
+ * Two machines that give themselves out for one are told apart while both speak: longer than between announcements, so
+ * that the one that was there first stays.
+ */
+const duplicateSeconds = 90;
+/** After a network came back from hosts' memory: until all have said again which blocks they hold. */
+const settleSeconds = 60;
 
 export interface Machine {
   readonly uuid: string;
@@ -94,7 +99,7 @@ export function announce(
 }
 const hostsOf = keyOf.host('');
 
-/** A block for a machine. Throws `unknown-network`, `not-announced`, `exhausted`, `scarce`, `address-held`. */
+/** A block for a machine. Throws `unknown-network`, `not-announced`, `settling`, `exhausted`, `scarce`, `address-held`. */
 export function claim(
   view: OverlayView,
   {uuid}: Machine,
@@ -107,6 +112,12 @@ export function claim(
       remedy: 'its overlay agent has to announce it first',
     });
   const field = fieldOf(view, network, now);
+  if (wish.block === undefined && isSettling(network, now))
+    throw new AllocatorError(
+      'settling',
+      `network ${network.name ?? network.id} came back from a store that was lost: its hosts are still saying what they hold`,
+      {remedy: `try again in ${settleSeconds} s`},
+    );
   const choice = choose(field, uuid, wish, network);
   if ('lease' in choice) return {result: choice.lease, writes: [], keys: [], prefixes: []};
   const lease: OverlayLease = {
@@ -149,7 +160,7 @@ export function claim(
             remedy: `choose one in ${network.subnet} besides its first, its last and the gateway`,
           },
         );
-      const taken = takeBlock(from, machine, wanted);
+      const taken = takeBlock(readable(from, block), machine, wanted);
       if (!('by' in taken)) return taken;
       const lease = view.leases.get(taken.by.key);
       if (lease?.machine === machine) return {lease};
@@ -167,6 +178,15 @@ export function claim(
       remedy: 'see who holds them with hawser net inspect; make another, larger network',
     });
   }
+}
+
+/** Only who held a block before asks for it as a block: it may write anew what cannot be read. */
+function readable(field: Field, block: string | undefined): Field {
+  if (block === undefined) return field;
+  const wanted = parsePrefix(block);
+  const spoilt = ({machine, block: {first, length}}: Held): boolean =>
+    machine === unknownMachine && first === wanted?.first && length === wanted.length;
+  return {...field, held: field.held.filter(each => !spoilt(each))};
 }
 
 /** Gives a block back. Fine when the machine does not hold it. */
@@ -264,6 +284,12 @@ export function networkOf(view: OverlayView, id: string): OverlayNetwork {
 /** The network's addresses, and who holds which. */
 export function fieldOf(view: OverlayView, network: OverlayNetwork, now: Date): Field {
   const held: Held[] = [];
+  for (const key of view.unreadable.keys()) {
+    // Somebody's, whoever it is: what its key names is not given to another.
+    const block = key.startsWith(leasesPrefix(network.id)) ? blockIn(key) : undefined;
+    if (block !== undefined && !view.leases.has(key))
+      held.push({key, block, machine: unknownMachine, standing: 'held', at: 0});
+  }
   for (const [key, lease] of view.leases) {
     const block = lease.network === network.id ? parsePrefix(lease.block) : undefined;
     if (block === undefined) continue;
@@ -282,6 +308,17 @@ export function fieldOf(view: OverlayView, network: OverlayNetwork, now: Date): 
 /** Addresses in blocks that machines hold. */
 export function heldCount({held}: Field): number {
   return held.reduce((sum, {standing, block}) => (standing === 'released' ? sum : sum + sizeOf(block)), 0);
+}
+
+/** Of a lease that cannot be read. */
+const unknownMachine = '(unreadable)';
+
+function blockIn(key: string): Prefix | undefined {
+  return parsePrefix(key.slice(key.lastIndexOf('/') + 1).replace('-', '/'));
+}
+
+function isSettling({restored}: OverlayNetwork, now: Date): boolean {
+  return restored !== undefined && now.getTime() - Date.parse(restored) < settleSeconds * 1000;
 }
 
 function lastOf(view: OverlayView, {machine, released, since}: OverlayLease): number {

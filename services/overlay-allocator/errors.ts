@@ -6,6 +6,8 @@ export type AllocatorErrorCode =
   | OverlayRefusalKind
   /** etcd does not answer, or has no majority. */
   | 'unreachable'
+  /** The store was lost a moment ago: hosts are saying again what they hold. */
+  | 'settling'
   /** Others changed what was read, again and again. */
   | 'contended';
 

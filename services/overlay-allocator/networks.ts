@@ -35,7 +35,7 @@ export function createNetwork(
       remedy: 'give a prefix of 8 to 30 bits with no bits set behind it, for instance 10.99.0.0/24',
     });
   const existing = view.networks.get(keyOf.network(idOf(wish.subnet)));
-  if (existing !== undefined) return {result: sameOr(existing, wish), writes: [], keys: [], prefixes: []};
+  if (existing !== undefined) return again(sameOr(existing, wish), wish, now);
   refuseOverlap(view, subnet);
   if (wish.name !== undefined) refuseName(view, wish.name);
   const network: OverlayNetwork = {
@@ -50,6 +50,7 @@ export function createNetwork(
     internal: wish.internal ?? false,
     createdAt: now.toISOString(),
     createdBy: by,
+    ...(wish.vni === undefined ? {} : {restored: now.toISOString()}),
   };
   const key = keyOf.network(network.id);
   return {result: network, writes: [put(key, network)], keys: [key], prefixes: [networksPrefix]};
@@ -81,6 +82,19 @@ export function nameNetwork(
   };
 }
 
+/** One restoration is told once for all hosts that say it within these. */
+const RESTORED_SECONDS = 10;
+
+/** A host that names the identifier had the network in a store that was lost or set back. */
+function again(existing: OverlayNetwork, {vni}: CreateNetworkRequest, now: Date): Decision<OverlayNetwork> {
+  const since = now.getTime() - Date.parse(existing.restored ?? '1970-01-01');
+  if (vni === undefined || since < RESTORED_SECONDS * 1000)
+    return {result: existing, writes: [], keys: [], prefixes: []};
+  const restored = {...existing, restored: now.toISOString()};
+  const key = keyOf.network(existing.id);
+  return {result: restored, writes: [put(key, restored)], keys: [key], prefixes: []};
+}
+
 function sameOr(existing: OverlayNetwork, wish: CreateNetworkRequest): OverlayNetwork {
   if (wish.gateway !== undefined && wish.gateway !== existing.gateway)
     throw new AllocatorError(
@@ -96,6 +110,16 @@ function sameOr(existing: OverlayNetwork, wish: CreateNetworkRequest): OverlayNe
 }
 
 function refuseOverlap(view: OverlayView, subnet: Prefix): void {
+  for (const key of view.unreadable.keys()) {
+    const id = key.startsWith(networksPrefix) ? key.slice(networksPrefix.length) : '';
+    const taken = parsePrefix(id.replace('-', '/'));
+    if (taken !== undefined && !view.networks.has(key) && overlaps(taken, subnet))
+      throw new AllocatorError(
+        'overlap',
+        `${formatPrefix(subnet)} overlaps a network whose record in etcd cannot be read (${key})`,
+        {remedy: 'look at it with etcdctl get, and mend or delete it; or give another --subnet'},
+      );
+  }
   for (const other of view.networks.values()) {
     const taken = parsePrefix(other.subnet);
     if (taken !== undefined && overlaps(taken, subnet))

@@ -23,7 +23,7 @@ const schemas = {
 } as const;
 type Kind = keyof typeof schemas;
 
-/** Records by their key in etcd. A value that cannot be read spoils itself alone, and is listed. */
+/** Records by their key in etcd. A value that cannot be read spoils itself alone: the one before counts on, and it is listed. */
 export class OverlayView {
   readonly networks = new Map<string, OverlayNetwork>();
   readonly leases = new Map<string, OverlayLease>();
@@ -94,7 +94,6 @@ export class OverlayView {
       map.set(key, value);
       return;
     }
-    map.delete(key);
     const [first] = Value.Errors<TSchema>(schemas[kind], value);
     this.unreadable.set(key, first === undefined ? 'not JSON' : `${first.instancePath} ${first.message}`);
   }

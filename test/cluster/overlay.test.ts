@@ -223,7 +223,9 @@ run('server and etcd away: traffic goes on, containers start from the blocks hel
   const {m1, m2, overlay, processes} = stage;
   await processes.get('server')?.kill('SIGTERM');
   await start(m1, 'ff', '--network web');
-  t.is(await fetch(m2, 'bb', `http://${await addressOn(m1, 'ff', 'web')}:8080/`), 'hawser web ff');
+  const f = `http://${await addressOn(m1, 'ff', 'web')}:8080/`;
+  await reaches(m2, 'bb', f); // its server takes a moment to listen
+  t.is(await fetch(m2, 'bb', f), 'hawser web ff');
   t.regex(
     await refusal(m1, `docker network create ${create} --subnet 10.96.0.0/24 later`),
     /does not answer/,

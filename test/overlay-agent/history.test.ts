@@ -72,6 +72,7 @@ test('no address is with two at a time', async t => {
               random: () => 0,
               connected: () => undefined,
               faults: createFaultBoard(),
+              refused: () => undefined,
             };
             idle.set(host, await giveBack(deps, idle.get(host) ?? new Map()));
           }

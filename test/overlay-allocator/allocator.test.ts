@@ -116,6 +116,10 @@ test('one identity on two machines, and one address for two identities, are refu
   t.is((await announce(1, {address: '192.0.2.50', boot: 'elsewhere'})).body.kind, 'duplicate-machine');
   t.is((await announce(2, {address: '192.0.2.1'})).body.kind, 'duplicate-machine');
   clock.advance(60);
+  t.is((await announce(1)).status, 200, 'the one that was there first stays');
+  clock.advance(60);
+  t.is((await announce(1, {address: '192.0.2.50', boot: 'elsewhere'})).body.kind, 'duplicate-machine');
+  clock.advance(60);
   t.is(
     (await announce(1, {address: '192.0.2.50', boot: 'later'})).status,
     200,

@@ -37,6 +37,8 @@ export const OverlayNetwork = open({
   internal: Type.Boolean(),
   createdAt: Time,
   createdBy: Type.String({maxLength: 128}),
+  /** When a host said last that it existed before the store was lost. */
+  restored: Type.Optional(Time),
 });
 export type OverlayNetwork = Static<typeof OverlayNetwork>;
 

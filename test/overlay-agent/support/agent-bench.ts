@@ -25,6 +25,8 @@ export interface AgentBench {
   readonly mirroring: Set<string>;
   /** While true, the server does not answer. */
   away: boolean;
+  /** Why the server refuses this host. */
+  refusal?: OverlayError;
 }
 
 export async function agentBench(
@@ -52,6 +54,7 @@ export async function agentBench(
     clock: server.clock,
     log: silent,
     reconciled: () => Promise.resolve(),
+    refusal: () => bench.refusal,
   });
   const plugin = dockerPlugin({agent, memory, server: port, log: silent, mirroring});
   t.teardown(() => plugin.close());
