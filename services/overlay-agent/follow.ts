@@ -23,6 +23,8 @@ export interface FollowDeps {
   readonly log: AgentLog;
   readonly connected: (connected: boolean) => void;
   readonly faults: FaultBoard;
+  /** How long a block is kept without a container in it; absent for the usual time. */
+  readonly idleMs?: number;
   /** Told with every announcement: why the server refuses this host, or that it does not. */
   readonly refused: (refusal: OverlayError | undefined) => void;
 }
@@ -158,14 +160,14 @@ export async function claimAgain({memory, server, log}: FollowDeps): Promise<voi
 
 /** Gives back what this host has not needed for a while; `idle` is what {@link idleSince} said before. */
 export async function giveBack(
-  {memory, server, self, clock, log}: FollowDeps,
+  {memory, server, self, clock, log, idleMs}: FollowDeps,
   idle: ReadonlyMap<string, number>,
 ): Promise<ReadonlyMap<string, number>> {
   const {machine} = self();
   const now = clock.now().getTime();
   const since = idleSince(idle, memory.state(), memory.record(), machine, now);
   if (memory.settling()) return since;
-  for (const {network, block} of toGiveBack(since, memory.state(), memory.record(), machine, now)) {
+  for (const {network, block} of toGiveBack(since, memory.state(), memory.record(), machine, now, idleMs)) {
     const lease = memory.state().leases.get(`${network}/${block.replace('/', '-')}`);
     // From here on nothing of it is handed out, whatever the server answers.
     memory.forget({network, block});

@@ -4,7 +4,7 @@ import {ownBlocks} from './addresses.ts';
 import type {AgentRecord} from './record.ts';
 import type {FollowedState} from './state.ts';
 
-/** How long a block is kept without a single address of it in use. */
+/** How long a block is kept without a single address of it in use, unless the host was told otherwise. */
 export const idleMs = 10 * 60_000;
 /** Addresses that stay free here, for containers that start while the server is away. */
 const KEEP_FREE = 4;
@@ -39,6 +39,7 @@ export function toGiveBack(
   record: AgentRecord,
   machine: string,
   now: number,
+  keepMs = idleMs,
 ): Block[] {
   const back: Block[] = [];
   for (const network of state.networks.keys()) {
@@ -46,7 +47,7 @@ export function toGiveBack(
     let free = blocks.reduce((sum, block) => sum + sizeOf(block) - usedIn(record, network, block), 0);
     for (const block of blocks) {
       const since = idle.get(keyOf(network, block));
-      if (since === undefined || now - since < idleMs || free - sizeOf(block) < KEEP_FREE) continue;
+      if (since === undefined || now - since < keepMs || free - sizeOf(block) < KEEP_FREE) continue;
       free -= sizeOf(block);
       back.push({network, block: formatPrefix(block)});
     }

@@ -64,6 +64,7 @@ async function run(signal: AbortSignal): Promise<void> {
         log,
         sockets,
         containers: containerNamespaces(),
+        ...(file.idleSeconds === undefined ? {} : {idleMs: file.idleSeconds * 1000}),
         env: {PATH: process.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin'},
       },
       signal,

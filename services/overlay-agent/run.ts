@@ -39,6 +39,8 @@ export interface RunOptions {
   readonly sockets: {readonly plugin: string; readonly docker: string; readonly control: string};
   /** Network namespaces of CNI's containers. */
   readonly containers: ContainerNamespaces;
+  /** How long a block is kept without a container in it; absent for the usual time. */
+  readonly idleMs?: number;
   /** The environment of the programs that it starts. */
   readonly env: Readonly<Record<string, string>>;
 }

@@ -17,6 +17,8 @@ export const OverlayFile = Type.Object(
     port: Type.Optional(Type.Integer({minimum: 1, maximum: 65_535})),
     /** Bytes that the network between hosts carries; absent for the MTU of the interface. */
     mtu: Type.Optional(Type.Integer({minimum: 576, maximum: 65_535})),
+    /** How long a block of addresses is kept without a container in it; absent for 600. */
+    idleSeconds: Type.Optional(Type.Integer({minimum: 1, maximum: 86_400})),
   },
   {additionalProperties: false},
 );

@@ -5,7 +5,7 @@ import {WatchLine} from '../../../services/common/contracts/overlay.ts';
 import {parseJson} from '../../../services/common/parse.ts';
 import {FollowedState} from '../../../services/overlay-agent/state.ts';
 
-const [, , url = '', count = '0'] = process.argv;
+const [, , socketPath = '', count = '0'] = process.argv;
 const hosts = Number(count);
 /** Block → how many hosts have it. */
 const arrived = new Map<string, number>();
@@ -17,7 +17,7 @@ function say(value: object): void {
 
 function follow(number: number): void {
   const headers = {'x-machine': String(number)};
-  const outgoing = request(`${url}/v1/overlay/watch`, {agent: false, headers}, incoming => {
+  const outgoing = request({socketPath, path: '/v1/overlay/watch', agent: false, headers}, incoming => {
     let state: FollowedState | undefined;
     let partial = '';
     incoming.setEncoding('utf8');

@@ -16,15 +16,20 @@ const server = 'https://10.86.0.1:8443';
 
 export interface Running {
   readonly log: () => string;
+  /** Of the first process; the program may be below it. */
+  readonly pid: number;
   /** SIGKILL unless told otherwise; resolves when it is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
+  /** SIGSTOP and SIGCONT; nothing when it is gone. */
+  tell(signal: NodeJS.Signals): Promise<void>;
 }
 
 export interface OverlayLab {
   /** HAWSER_HOME of the server. */
   readonly home: string;
   readonly startServer: () => Promise<Running>;
-  readonly startAgent: (machine: LabMachine) => Promise<Running>;
+  /** The agent of the sources, or the program given. */
+  readonly startAgent: (machine: LabMachine, program?: string) => Promise<Running>;
   /** Standard output of a command line in the machine, as its shell runs it. */
   readonly sh: (machine: LabMachine, line: string, timeoutMs?: number) => Promise<string>;
   /** Standard output of the operator's command on the hub; its exit code may be 1. */
@@ -32,7 +37,14 @@ export interface OverlayLab {
   readonly close: () => Promise<void>;
 }
 
-export async function startOverlayLab(lab: Lab): Promise<OverlayLab> {
+/** `settings`: each machine's overlay.json. `serverFlags`: besides those of all labs. */
+export async function startOverlayLab(
+  lab: Lab,
+  {
+    settings = {},
+    serverFlags = [],
+  }: {readonly settings?: object; readonly serverFlags?: readonly string[]} = {},
+): Promise<OverlayLab> {
   const home = await mkdtemp(join(tmpdir(), 'hawser-overlay-'));
   const running = new Set<Running>();
   const authority = await openAuthority({home, clock: systemClock});
@@ -57,6 +69,7 @@ cat > /etc/hawser/fleet-ca.pem <<'END'
 ${authority.fleetCa}
 END
 echo '{"server": "${server}"}' > /etc/hawser/update.json
+echo '${JSON.stringify(settings)}' > /etc/hawser/overlay.json
 `,
       {timeoutMs: 10_000},
     );
@@ -67,12 +80,16 @@ echo '{"server": "${server}"}' > /etc/hawser/update.json
       stream?.setEncoding('utf8').on('data', (chunk: string) => text.push(chunk));
     const one: Running = {
       log: () => text.join(''),
+      pid: child.pid ?? 0,
       kill: async (signal = 'SIGKILL') => {
         running.delete(one);
         if (child.exitCode !== null || child.signalCode !== null) return;
         const gone = once(child, 'exit');
         await tell(child, signal);
         await gone;
+      },
+      tell: async signal => {
+        if (child.exitCode === null && child.signalCode === null) await tell(child, signal);
       },
     };
     running.add(one);
@@ -95,6 +112,7 @@ echo '{"server": "${server}"}' > /etc/hawser/update.json
         '10.86.0.1',
         '--log-level',
         'warn',
+        ...serverFlags,
       ];
       const one = start(
         [...lab.enterHub, process.execPath, join(root, 'services/cli/main.ts'), ...argv],
@@ -103,17 +121,9 @@ echo '{"server": "${server}"}' > /etc/hawser/update.json
       await until(() => Promise.resolve(one.log().includes('stop with ^C')), one.log);
       return one;
     },
-    startAgent: async machine => {
+    startAgent: async (machine, program = join(root, 'services/overlay-agent/main.ts')) => {
       const one = start(
-        [
-          ...machine.enter,
-          'setpriv',
-          '--pdeathsig',
-          'KILL',
-          process.execPath,
-          join(root, 'services/overlay-agent/main.ts'),
-          'run',
-        ],
+        [...machine.enter, 'setpriv', '--pdeathsig', 'KILL', process.execPath, program, 'run'],
         env,
       );
       await until(() => Promise.resolve(one.log().includes('overlay agent is up')), one.log);
