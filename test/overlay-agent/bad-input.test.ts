@@ -5,7 +5,7 @@ import {createMemoryStore} from '../../services/overlay-allocator/adapters/memor
 import {cniCalls} from '../../services/overlay-agent/cni/calls.ts';
 import {controlApp} from '../../services/overlay-agent/control.ts';
 import {orphans, unclaimed} from '../../services/overlay-agent/desired.ts';
-import {OverlayError} from '../../services/overlay-agent/errors.ts';
+import type {OverlayError} from '../../services/overlay-agent/errors.ts';
 import {createFaultBoard} from '../../services/overlay-agent/faults.ts';
 import {claimAgain, keepAnnouncing, type FollowDeps} from '../../services/overlay-agent/follow.ts';
 import {openMemory} from '../../services/overlay-agent/memory.ts';

@@ -124,8 +124,10 @@ try {
     );
     theirPids.push(await programBelow(pid, 'flanneld'));
   }
+  const [first] = theirs;
+  if (first === undefined) throw new Error('no machine is left for flanneld');
   await until(
-    async () => (await overlay.sh(theirs[0] ?? lab.machines[0]!, 'ip route')).includes('flannel.1'),
+    async () => (await overlay.sh(first, 'ip route')).includes('flannel.1'),
     () => 'flanneld made no route',
     60_000,
   );
