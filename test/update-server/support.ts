@@ -1,13 +1,6 @@
 /** A server over a store, a clock that is told the time, and machines that report what they are told. */
-import {randomBytes} from 'node:crypto';
-import {spawn} from 'node:child_process';
-import {once} from 'node:events';
-import {mkdtemp, rm} from 'node:fs/promises';
-import {tmpdir} from 'node:os';
-import {join} from 'node:path';
 import type {ExecutionContext} from 'ava';
 import fastify, {type FastifyInstance} from 'fastify';
-import {Etcd3} from 'etcd3';
 import type {Registry} from 'prom-client';
 import type {Clock} from '../../services/common/clock.ts';
 import type {Caller, OperatorRole} from '../../services/common/contracts/caller.ts';
@@ -16,7 +9,7 @@ import type {GroupConfig} from '../../services/common/contracts/policy.ts';
 import type {Store} from '../../services/update-server/ports.ts';
 import {updateServer} from '../../services/update-server/plugin.ts';
 import {UpdateService} from '../../services/update-server/service.ts';
-import {freePort} from '../support/ports.ts';
+import {startEtcd, type TestEtcd} from '../support/etcd.ts';
 
 export interface ManualClock extends Clock {
   advance(seconds: number): void;
@@ -158,69 +151,11 @@ export async function withReleases(each: Bench, ...more: string[]): Promise<void
   for (const version of ['1.0.0', '2.0.0', ...more]) await each.publish(version);
 }
 
-export interface RealEtcd {
-  readonly url: string;
-  readonly client: Etcd3;
-  stop(): Promise<void>;
-  start(): Promise<void>;
-  pause(): void;
-  go(): void;
-}
-
 /** An etcd of our own on loopback, gone when the test ends. */
-export async function realEtcd(t: ExecutionContext): Promise<RealEtcd> {
-  const folder = await mkdtemp(join(tmpdir(), 'hawser-etcd-'));
-  const [client, peer] = [await freePort(), await freePort()];
-  const url = `http://127.0.0.1:${client}`;
-  let child: ReturnType<typeof spawn> | undefined;
-  const start = async (): Promise<void> => {
-    child = spawn(
-      'etcd',
-      [
-        ['--name', 'test'],
-        ['--data-dir', folder],
-        ['--listen-client-urls', url],
-        ['--advertise-client-urls', url],
-        ['--listen-peer-urls', `http://127.0.0.1:${peer}`],
-        ['--initial-advertise-peer-urls', `http://127.0.0.1:${peer}`],
-        ['--initial-cluster', `test=http://127.0.0.1:${peer}`],
-        ['--initial-cluster-token', randomBytes(4).toString('hex')],
-        ['--log-level', 'error'],
-        '--unsafe-no-fsync',
-      ].flat(),
-      {stdio: ['ignore', 'ignore', 'pipe']},
-    );
-    let said = '';
-    child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
-    for (let attempt = 0; attempt < 1200 && child.exitCode === null; attempt += 1) {
-      const answer = await fetch(`${url}/health`).catch(() => undefined);
-      if (answer?.ok === true) return;
-      await new Promise(resolve => setTimeout(resolve, 50));
-    }
-    throw new Error(`etcd did not become healthy (exit code ${String(child.exitCode)}): ${said}`);
-  };
-  const stop = async (): Promise<void> => {
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const ended = once(child, 'exit');
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
-    await ended;
-  };
-  await start();
-  const etcd = new Etcd3({hosts: url, dialTimeout: 5000});
-  t.teardown(async () => {
-    etcd.close();
-    await stop();
-    await rm(folder, {recursive: true, force: true});
-  });
-  return {
-    url,
-    client: etcd,
-    start,
-    stop,
-    pause: () => void child?.kill('SIGSTOP'),
-    go: () => void child?.kill('SIGCONT'),
-  };
+export async function realEtcd(t: ExecutionContext): Promise<TestEtcd> {
+  const etcd = await startEtcd({fsync: false, dialTimeoutMs: 5000});
+  t.teardown(() => etcd[Symbol.asyncDispose]());
+  return etcd;
 }
 
 /** Waits for something that another process or server brings about; fails after `ms`. */
