@@ -7,7 +7,7 @@ import type {Static, TSchema} from 'typebox';
 import {Value} from 'typebox/value';
 import {ErrorAnswer} from './contracts/fleet.ts';
 import {loginFile, ServerLogin, serverStableName} from './contracts/server.ts';
-import {HawserError, systemErrorCode} from './errors.ts';
+import {HawserError, systemErrorCode, unlessMissing} from './errors.ts';
 import {parseJson} from './parse.ts';
 import {resolvePaths} from './paths.ts';
 
@@ -82,13 +82,8 @@ export async function findServerClient(
 
 async function loggedIn(home: string, signal: AbortSignal): Promise<ServerClient | undefined> {
   const path = join(home, ...loginFile);
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  const text = await unlessMissing(readFile(path, 'utf8'));
+  if (text === undefined) return undefined;
   const {url, token, ca, serverName} = parseJson(ServerLogin, text, path);
   return serverClient({server: url, token, ca, serverName, signal});
 }

@@ -1,18 +1,13 @@
 /** What the machine's files say: is it configured, is it enrolled. */
 import {readFile} from 'node:fs/promises';
 import type {EnrolmentConfig} from '../common/contracts/enrolment.ts';
-import {systemErrorCode} from '../common/errors.ts';
+import {unlessMissing} from '../common/errors.ts';
 import type {Layout} from './layout.ts';
 import {parseConfig, parseEnrolled, type EnrolledRecord} from './messages.ts';
 
 /** The text of a file, or undefined when it does not exist. */
 export async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return unlessMissing(readFile(path, 'utf8'));
 }
 
 /** The machine's orders, or undefined once it is enrolled (or was never told to). Throws `bad-config`. */

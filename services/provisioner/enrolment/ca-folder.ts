@@ -1,7 +1,7 @@
 /** The folder that holds a CA: created whole or not at all, once, however many processes try. */
 import {mkdir, mkdtemp, readFile, rename, rm, stat} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {systemErrorCode} from '../../common/errors.ts';
+import {systemErrorCode, unlessMissing} from '../../common/errors.ts';
 import {syncFolder, writeFileAtomic} from '../../common/fs-atomic.ts';
 
 /** File names and contents; names ending in `-key.pem` or `key.pem` are secrets. */
@@ -31,11 +31,7 @@ export async function createFolderOnce(folder: string, contents: FolderContents)
 /** Replaces `folder` as a whole. A reader may find it missing for an instant, but never half of each. */
 export async function replaceFolder(folder: string, contents: FolderContents): Promise<void> {
   const old = await mkdtemp(`${folder}.old-`);
-  try {
-    await rename(folder, old);
-  } catch (error) {
-    if (systemErrorCode(error) !== 'ENOENT') throw error;
-  }
+  await unlessMissing(rename(folder, old));
   try {
     await createFolderOnce(folder, contents);
   } finally {
@@ -70,13 +66,4 @@ export async function readFolder<Name extends string>(
 async function identity(folder: string): Promise<string | undefined> {
   const found = await unlessMissing(stat(folder, {bigint: true}));
   return found && `${found.dev}:${found.ino}:${found.birthtimeNs}`;
-}
-
-async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
-  try {
-    return await reading;
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -5,7 +5,7 @@
  */
 import {mkdir, readdir, readFile, rm} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
-import {systemErrorCode} from '../../common/errors.ts';
+import {systemErrorCode, unlessMissing} from '../../common/errors.ts';
 import {createFileOnce, syncFolder} from '../../common/fs-atomic.ts';
 import {parseJson} from '../../common/parse.ts';
 import {EnrolmentError} from './errors.ts';
@@ -54,13 +54,7 @@ export function createFileStore(folder: string): EnrolmentStore {
 }
 
 async function newestVersion(folder: string): Promise<number> {
-  let names: string[];
-  try {
-    names = await readdir(folder);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return 0;
-    throw error;
-  }
+  const names = (await unlessMissing(readdir(folder))) ?? [];
   return Math.max(0, ...names.map(name => Number(VERSION.exec(name)?.[1] ?? 0)));
 }
 

@@ -1,7 +1,7 @@
 /** Variables by which we and the boot loader speak (https://systemd.io/BOOT_LOADER_INTERFACE). */
 import {readFile, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
-import {systemErrorCode} from '../../common/errors.ts';
+import {unlessMissing} from '../../common/errors.ts';
 import {exec} from '../../common/exec.ts';
 
 const LOADER = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
@@ -24,7 +24,7 @@ export interface LoaderVariables {
 export function loaderVariables(folder: string, bootctl = 'bootctl'): LoaderVariables {
   return {
     async loaderPath() {
-      const bytes = await readIfThere(join(folder, `LoaderImageIdentifier-${LOADER}`));
+      const bytes = await unlessMissing(readFile(join(folder, `LoaderImageIdentifier-${LOADER}`)));
       return bytes === undefined ? undefined : decode(bytes.subarray(4));
     },
     // By systemd's own tool: the kernel guards variables that it does not know, and bootctl knows how to lift that.
@@ -43,13 +43,4 @@ export function loaderVariables(folder: string, bootctl = 'bootctl'): LoaderVari
 
 function decode(bytes: Buffer): string {
   return bytes.toString('utf16le').split('\0', 1)[0] ?? '';
-}
-
-async function readIfThere(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -2,7 +2,7 @@
 import {createHash} from 'node:crypto';
 import {open, rename, rm, type FileHandle} from 'node:fs/promises';
 import {dirname} from 'node:path';
-import {systemErrorCode} from '../../common/errors.ts';
+import {systemErrorCode, unlessMissing} from '../../common/errors.ts';
 import {FormatError} from '../../common/formats/errors.ts';
 import {openFileSource} from '../../common/formats/file-source.ts';
 import {syncFolder} from '../../common/fs-atomic.ts';
@@ -39,7 +39,7 @@ export async function writeBootFile(
   pieces: readonly BootPiece[],
 ): Promise<number> {
   const {out, layer} = input;
-  if ((await hashOf(out)) === head.sha256) return head.size;
+  if ((await unlessMissing(sha256File(out))) === head.sha256) return head.size;
   const part = `${out}.part`;
   // What an interrupted update wrote is looked at, so it is not truncated.
   await (await open(part, 'a')).close();
@@ -63,15 +63,6 @@ export async function writeBootFile(
   await rename(part, out);
   await syncFolder(dirname(out));
   return reused;
-}
-
-async function hashOf(path: string): Promise<string | undefined> {
-  try {
-    return await sha256File(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 function pieceHash(bytes: Uint8Array): Buffer {

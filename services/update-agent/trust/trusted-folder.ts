@@ -1,7 +1,7 @@
 /** What a machine believed last, on its disk: `root.json`, `timestamp.json`, `snapshot.json`, `targets.json`. */
 import {mkdir, readFile, rm} from 'node:fs/promises';
 import {join} from 'node:path';
-import {systemErrorCode} from '../../common/errors.ts';
+import {unlessMissing} from '../../common/errors.ts';
 import {writeFileAtomic} from '../../common/fs-atomic.ts';
 import {sha256} from '../../common/hash.ts';
 import type {TrustedFiles, VerifiedFiles} from '../../common/tuf/client.ts';
@@ -27,7 +27,7 @@ export async function openTrustedFolder(folder: string, root: Uint8Array): Promi
   await mkdir(folder, {recursive: true, mode: 0o700});
   const origin = sha256(root);
   const path = (name: string) => join(folder, `${name}.json`);
-  if ((await readOptional(join(folder, ORIGIN)))?.toString('utf8') !== origin) {
+  if ((await unlessMissing(readFile(join(folder, ORIGIN))))?.toString('utf8') !== origin) {
     for (const name of [...kept, 'root']) await rm(path(name), {force: true});
     await writeFileAtomic(join(folder, ORIGIN), origin);
   }
@@ -39,7 +39,7 @@ export async function openTrustedFolder(folder: string, root: Uint8Array): Promi
     saved.set(name, hash);
   };
   const read = async (name: string) => {
-    const bytes = await readOptional(path(name));
+    const bytes = await unlessMissing(readFile(path(name)));
     if (bytes !== undefined) saved.set(name, sha256(bytes));
     return bytes;
   };
@@ -56,13 +56,4 @@ export async function openTrustedFolder(folder: string, root: Uint8Array): Promi
       for (const name of kept) await save(name, files[name]);
     },
   };
-}
-
-async function readOptional(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
 }

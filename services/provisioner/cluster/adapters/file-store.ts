@@ -1,7 +1,7 @@
 /** Records of clusters below `<home>/clusters/<name>/`. */
 import {mkdir, readFile, readdir} from 'node:fs/promises';
 import {join} from 'node:path';
-import {systemErrorCode} from '../../../common/errors.ts';
+import {systemErrorCode, unlessMissing} from '../../../common/errors.ts';
 import {createFileOnce, writeFileAtomic} from '../../../common/fs-atomic.ts';
 import {parseJson} from '../../../common/parse.ts';
 import {ClusterError} from '../errors.ts';
@@ -28,14 +28,7 @@ export function createClusterStore(home: string): ClusterStore {
         });
       }
     },
-    list: async () => {
-      try {
-        return (await readdir(join(home, 'clusters'))).sort();
-      } catch (error) {
-        if (systemErrorCode(error) === 'ENOENT') return [];
-        throw error;
-      }
-    },
+    list: async () => ((await unlessMissing(readdir(join(home, 'clusters')))) ?? []).sort(),
     create: async record => {
       await mkdir(folder(record.name), {recursive: true, mode: 0o700});
       return createFileOnce(file(record.name), text(record));

@@ -2,7 +2,7 @@
 import {mkdir, readdir, readFile, rename, stat} from 'node:fs/promises';
 import {join} from 'node:path';
 import {Type} from 'typebox';
-import {systemErrorCode} from '../../../common/errors.ts';
+import {unlessMissing} from '../../../common/errors.ts';
 import {createFileOnce, syncFolder, writeFileAtomic} from '../../../common/fs-atomic.ts';
 import {parseJson, ParseError} from '../../../common/parse.ts';
 import {ReleasesError} from '../errors.ts';
@@ -123,7 +123,10 @@ function openMemory(folder: string | undefined): PublisherMemory {
   return {
     load: async () => {
       if (folder === undefined) return undefined;
-      const [root, text] = await Promise.all([readOptional(rootPath), readOptional(path)]);
+      const [root, text] = await Promise.all([
+        unlessMissing(readFile(rootPath)),
+        unlessMissing(readFile(path)),
+      ]);
       if (root === undefined || text === undefined) return undefined;
       return {root, targets: parseJson(Memory, text.toString('utf8'), path).targets};
     },
@@ -137,21 +140,7 @@ function openMemory(folder: string | undefined): PublisherMemory {
 }
 
 async function listFolder(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-async function readOptional(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return (await unlessMissing(readdir(folder))) ?? [];
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -2,7 +2,7 @@
 import {mkdir, readdir, readFile} from 'node:fs/promises';
 import {dirname, join} from 'node:path';
 import type {Clock} from '../../../common/clock.ts';
-import {systemErrorCode} from '../../../common/errors.ts';
+import {unlessMissing} from '../../../common/errors.ts';
 import {writeFileAtomic} from '../../../common/fs-atomic.ts';
 import {takeLock} from '../../../common/process-lock.ts';
 import {ReleasesError} from '../errors.ts';
@@ -27,14 +27,7 @@ export function openRepositoryFolder(folders: RepositoryFolders, clock: Clock): 
   const {repository, secret} = folders;
   return {
     name: repository,
-    read: async path => {
-      try {
-        return await readFile(join(repository, path));
-      } catch (error) {
-        if (systemErrorCode(error) === 'ENOENT') return undefined;
-        throw error;
-      }
-    },
+    read: path => unlessMissing(readFile(join(repository, path))),
     write: async (path, bytes) => {
       const file = join(repository, path);
       // Whatever the umask of the publisher: a web server under another user must be able to read it.
@@ -42,12 +35,8 @@ export function openRepositoryFolder(folders: RepositoryFolders, clock: Clock): 
       await writeFileAtomic(file, bytes, 0o644);
     },
     list: async folder => {
-      try {
-        return (await readdir(join(repository, folder))).filter(name => !name.startsWith('.'));
-      } catch (error) {
-        if (systemErrorCode(error) === 'ENOENT') return [];
-        throw error;
-      }
+      const names = (await unlessMissing(readdir(join(repository, folder)))) ?? [];
+      return names.filter(name => !name.startsWith('.'));
     },
     lock: async signal => {
       await mkdir(secret, {recursive: true, mode: 0o700});
