@@ -5,7 +5,6 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
   createPublicKey,
   diffieHellman,
   generateKeyPairSync,
@@ -17,6 +16,7 @@ import {
 } from 'node:crypto';
 import type {RackKeys, Sealed} from './contracts/rack.ts';
 import {encodeFields} from './enrolment-mac.ts';
+import {sha256} from './hash.ts';
 
 type Curve = 'X25519' | 'Ed25519';
 const TAG_BYTES = 16;
@@ -44,8 +44,8 @@ export function makeBootKeys(): BootKeys {
  * dashes. 128, since whoever wants to be taken for a machine has all the time to look for keys that give its text.
  */
 export function fingerprintOf(keys: RackKeys): string {
-  const hash = createHash('sha256').update(encodeFields('hawser rack v1 keys', [keys.x25519, keys.ed25519]));
-  return (hash.digest('hex').slice(0, 32).match(/.{4}/g) ?? []).join('-');
+  const digest = sha256(encodeFields('hawser rack v1 keys', [keys.x25519, keys.ed25519]));
+  return (digest.slice(0, 32).match(/.{4}/g) ?? []).join('-');
 }
 
 export interface SignedRequest {
@@ -59,8 +59,7 @@ export interface SignedRequest {
 
 /** The bytes that the signature is over. */
 export function requestBytes({method, path, sequence, body}: SignedRequest): Buffer {
-  const digest = createHash('sha256').update(body).digest('hex');
-  return encodeFields('hawser rack v1 request', [method, path, String(sequence), digest]);
+  return encodeFields('hawser rack v1 request', [method, path, String(sequence), sha256(body)]);
 }
 
 /** The value of the signature's header. */

@@ -1,9 +1,8 @@
 /** Follows the server: announces this host, takes what it tells, tells what is here; goes on for ever. */
 import type {Clock} from '../common/clock.ts';
 import type {Endpoint} from '../common/contracts/overlay.ts';
-import type {Self} from './desired.ts';
 import {OverlayError} from './errors.ts';
-import {unclaimed} from './desired.ts';
+import {unclaimed, type Self} from './desired.ts';
 import {idleSince, toGiveBack} from './idle-blocks.ts';
 import type {Memory} from './memory.ts';
 import type {FaultBoard} from './faults.ts';

@@ -9,26 +9,22 @@ import type {
   ProgressAnswer,
   ProgressRequest,
   RackAnswer,
-  RackPermit,
   RackReport,
-  RackTask,
 } from '../../common/contracts/rack.ts';
-import {rackPaths} from '../../common/contracts/rack.ts';
-import {sha256} from '../../common/hash.ts';
-import {fingerprintOf, permitContext, seal} from '../../common/rack-crypto.ts';
-import {approval, groupOf, seenReason, subjectOf} from './approval.ts';
+import {fingerprintOf} from '../../common/rack-crypto.ts';
+import {approval, groupOf, subjectOf} from './approval.ts';
 import {decideBoot} from './boot.ts';
 import {chooseDisk, type DiskChoice} from './disks.ts';
 import {RackError} from './errors.ts';
 import {explainGroups, nameFor, type Explanation, type RackGroup} from './groups.ts';
 import {identityOfQuery, identityOfReport, isSameMachine, machineIdOf, type Identity} from './identity.ts';
-import type {RackRelease, RackStore, RackSupplies, Stored} from './ports.ts';
-import type {RackMachine, StoredPermit} from './record.ts';
+import type {RackStore, RackSupplies, Stored} from './ports.ts';
+import type {RackMachine} from './record.ts';
+import {mixedUp, taskFor} from './tasks.ts';
 import {firstSeen, happen, type Happening} from './transitions.ts';
 
 /** How often a lost race for a record is run again; every loss means that somebody else has won. */
 const MAX_ATTEMPTS = 50;
-const WAIT_SECONDS = 5;
 /** An unchanged report is written down again after this long, so that others see that the machine is there. */
 const SEEN_MS = 30_000;
 
@@ -98,13 +94,23 @@ export function openRack(parts: RackParts): Rack {
       remedy: 'try again',
     });
   };
-  const changeMachine = (id: string, to: (before: RackMachine) => RackMachine) =>
+  const changeFound = (
+    is: (machine: RackMachine) => boolean,
+    missing: () => RackError,
+    to: (before: RackMachine) => RackMachine,
+  ) =>
     change(
-      all => all.find(({machine}) => machine.machine === id),
+      all => all.find(({machine}) => is(machine)),
       before => {
-        if (before === undefined) throw new RackError('no-such-machine', `there is no machine ${id}`);
+        if (before === undefined) throw missing();
         return to(before);
       },
+    );
+  const changeMachine = (id: string, to: (before: RackMachine) => RackMachine) =>
+    changeFound(
+      ({machine}) => machine === id,
+      () => new RackError('no-such-machine', `there is no machine ${id}`),
+      to,
     );
   /** The machine's name in its group, claimed: of machines that are approved at once no two get the same. */
   const nameIn = async (
@@ -124,13 +130,18 @@ export function openRack(parts: RackParts): Rack {
     }
   };
   const list = async () => (await store.list()).map(({machine}) => machine);
+  const permitVoid = () => new RackError('permit-void', 'this permit is not valid any more');
   const holder = async (permit: string): Promise<RackMachine> => {
     const found = (await list()).find(machine => machine.permit?.id === permit);
-    if (found === undefined) throw new RackError('permit-void', 'this permit is not valid any more');
+    if (found === undefined) throw permitVoid();
     return found;
   };
-  const byPermit = async (permit: string, what: Happening) =>
-    changeMachine((await holder(permit)).machine, before => happen(before, what, now()));
+  const byPermit = (id: string, what: Happening) =>
+    changeFound(
+      ({permit}) => permit?.id === id,
+      permitVoid,
+      before => happen(before, what, now()),
+    );
   const log = (machine: string, lines: readonly string[]) => store.log(machine, lines);
 
   const find = async (word: string): Promise<RackMachine> => {
@@ -145,55 +156,7 @@ export function openRack(parts: RackParts): Rack {
     return machine;
   };
 
-  const taskOf = async (machine: RackMachine): Promise<RackTask> => {
-    const wait = (reason: string): RackTask => ({kind: 'wait', seconds: WAIT_SECONDS, reason});
-    const {permit, state} = machine;
-    if (state === 'quarantined') {
-      const reason = machine.reason ?? 'an operator has to look';
-      return {kind: 'quarantined', seconds: WAIT_SECONDS * 6, reason};
-    }
-    if (state === 'installed' || state === 'joined')
-      return {kind: 'boot-disk', reason: `this machine is ${state}; its disk is the next to boot`};
-    if (state === 'installing') return wait('its installation is under way');
-    if (state === 'seen' || permit === undefined) return wait(seenReason(machine, groups));
-    if (now() >= permit.expires) return wait('its permit has expired: approve it again');
-    const release = await supplies.release();
-    if (release === undefined || release.rootHash !== permit.rootHash)
-      return wait(`the release ${permit.version} is not there`);
-    const whole = await wholePermit(machine, permit, release);
-    const sealed = seal(
-      machine.report.keys.x25519,
-      JSON.stringify(whole),
-      permitContext(machine.machine, permit.id),
-    );
-    return {kind: 'install', permit: permit.id, sealed, reason: `approved; installs ${permit.version}`};
-  };
-
-  const wholePermit = async (
-    machine: RackMachine,
-    permit: StoredPermit,
-    release: RackRelease,
-  ): Promise<RackPermit> => {
-    const config = await supplies.config(machine);
-    const {id, expires, disk, keepData, encryption} = permit;
-    return {
-      schema: 1,
-      id,
-      machine: machine.machine,
-      name: machine.name ?? machine.machine,
-      expires,
-      disk,
-      release: {version: release.version, rootHash: release.rootHash, artefacts: [...release.artefacts]},
-      keepData,
-      encryption,
-      config: {
-        url: new URL(rackPaths.config, parts.url).href,
-        token: supplies.tokenOf(id),
-        bytes: Buffer.byteLength(config),
-        sha256: sha256(config),
-      },
-    };
-  };
+  const taskOf = (machine: RackMachine) => taskFor(machine, {supplies, groups, url: parts.url, now: now()});
 
   return {
     list,
@@ -205,7 +168,12 @@ export function openRack(parts: RackParts): Rack {
       const answer = {fingerprint: fingerprintOf(report.keys), clock: now()};
       const fitting = (await store.list()).filter(({machine}) => isSame(machine, identity));
       if (fitting.length > 1)
-        return {...answer, machine: machineIdOf(identity), state: 'quarantined', task: mixedUp(fitting)};
+        return {
+          ...answer,
+          machine: machineIdOf(identity),
+          state: 'quarantined',
+          task: mixedUp(fitting.map(({machine}) => machine)),
+        };
       const machine = await change(
         all => all.find(stored => isSame(stored.machine, identity)),
         before => {
@@ -226,7 +194,7 @@ export function openRack(parts: RackParts): Rack {
       const asking = identityOfQuery(query);
       return decideBoot(
         query,
-        (await list()).filter(machine => isSameMachine(identityOfReport(machine.report), asking)),
+        (await list()).filter(machine => isSame(machine, asking)),
       );
     },
     begin: async (permit, request) => {
@@ -285,7 +253,7 @@ export function openRack(parts: RackParts): Rack {
             : undefined,
         boot: decideBoot(
           {},
-          (await list()).filter(each => isSameMachine(identityOfReport(each.report), identity)),
+          (await list()).filter(each => isSame(each, identity)),
         ),
       };
     },
@@ -327,13 +295,6 @@ function isSame(machine: RackMachine, identity: Identity): boolean {
 /** Whether anything but the clock has changed. */
 function isNews({report: before}: RackMachine, report: RackReport): boolean {
   return JSON.stringify({...before, clock: 0}) !== JSON.stringify({...report, clock: 0});
-}
-
-/** Network cards that were seen in different machines: which record is whose, a person has to say. */
-function mixedUp(fitting: readonly Stored[]): RackTask {
-  const names = fitting.map(({machine}) => machine.name ?? machine.machine).join(', ');
-  const reason = `its network cards belong to more than one machine that is known here: ${names}`;
-  return {kind: 'quarantined', seconds: WAIT_SECONDS * 6, reason};
 }
 
 function answersTo(machine: RackMachine, word: string): boolean {
