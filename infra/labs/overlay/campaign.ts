@@ -9,10 +9,10 @@ import {join} from 'node:path';
 import {setTimeout as delay} from 'node:timers/promises';
 import {exec} from '../../../services/common/exec.ts';
 import {startLab, type LabMachine} from '../../../test/cluster/support/lab.ts';
-import {startOverlayLab, until, type Running} from '../../../test/cluster/support/overlay-lab.ts';
+import {startOverlayLab, succeeds, until, type Running} from '../../../test/cluster/support/overlay-lab.ts';
 import {between, createRandom, pick} from '../random.ts';
 import {heldTwice, type Holding} from './history.ts';
-import {answers, membersOn, wipe} from './members.ts';
+import {answers, clientUrl, makeStoreTls, membersOn, wipe} from './members.ts';
 import {podsOn} from './pods.ts';
 
 export interface CampaignOptions {
@@ -43,10 +43,19 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
   const lab = await startLab([...names, 'e1', 'e2', 'e3'], 'none');
   const machines = lab.machines.slice(0, count);
   const etcds = lab.machines.slice(count);
-  const members = membersOn(etcds, folder);
+  const tls = await makeStoreTls(etcds, folder);
+  const members = membersOn(etcds, folder, tls);
   const overlay = await startOverlayLab(lab, {
     settings: {idleSeconds: 15},
-    serverFlags: etcds.flatMap(({address}) => ['--etcd', `http://${address}:2379`]),
+    serverFlags: [
+      ...etcds.flatMap(machine => ['--etcd', clientUrl(machine)]),
+      '--etcd-ca',
+      tls.ca,
+      '--etcd-cert',
+      tls.certificate,
+      '--etcd-key',
+      tls.key,
+    ],
   });
   const figures: Record<string, number> = {};
   const counted = (what: string): void => void (figures[what] = (figures[what] ?? 0) + 1);
@@ -65,7 +74,7 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     );
   try {
     for (const member of members) member.start();
-    await answers(etcds, lab.enterHub);
+    await answers(etcds, lab.enterHub, tls);
     let server = await overlay.startServer();
     const agents = new Map<string, Running>();
     for (const machine of machines) agents.set(machine.name, await overlay.startAgent(machine));
@@ -73,7 +82,6 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
     const pods = machines.map(machine =>
       podsOn(machine, overlay.sh, {network, most: 8, random: createRandom(between(random, 1, 2 ** 30))}),
     );
-    let wiping: Promise<void> = Promise.resolve();
 
     const once = async (): Promise<void> => {
       const lasting = () =>
@@ -82,7 +90,6 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
         pick(random, ['agent', 'agent', 'etcd', 'etcd', 'server'] as const),
         pick(random, ['kill', 'pause', 'cut'] as const),
       ];
-      await wiping;
       if (role === 'server') {
         counted(`${kind === 'kill' ? 'kill' : 'pause'} server`);
         if (kind === 'kill') {
@@ -116,19 +123,13 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
         else member.start();
       }
     };
-    /** One kind of victim a lane: no two faults are done to one process at a time. */
-    const busy = new Set<string>();
-    const lane = async (offset: number): Promise<void> => {
-      await delay(offset);
+    // One fault after the other: what is wiped is not killed as well.
+    let turn: Promise<void> = Promise.resolve();
+    const alone = (fault: () => Promise<void>): Promise<void> => (turn = turn.then(fault));
+    const faults = async (): Promise<void> => {
+      await delay(1000);
       while (!stop.aborted) {
-        const slot = 'fault';
-        while (busy.has(slot)) await delay(50);
-        busy.add(slot);
-        try {
-          await once();
-        } finally {
-          busy.delete(slot);
-        }
+        await alone(once);
         await delay(between(random, 200, 2500));
       }
     };
@@ -136,26 +137,22 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       for (let left = options.wipes; left > 0; left--) {
         await delay((seconds * 1000) / (options.wipes + 1), undefined, {signal: stop}).catch(() => undefined);
         if (stop.aborted) return;
-        while (busy.has('fault')) await delay(50);
-        busy.add('fault');
-        log('wipe etcd');
-        counted('wipe etcd');
-        wiping = wipe(members, folder).then(() => answers(etcds, lab.enterHub));
-        await wiping.finally(() => busy.delete('fault'));
+        await alone(async () => {
+          log('wipe etcd');
+          counted('wipe etcd');
+          await wipe(members, folder);
+          await answers(etcds, lab.enterHub, tls);
+        });
       }
     };
-    await Promise.all([lane(1000), wipes(), ...pods.map(each => each.churn(stop))]);
+    await Promise.all([faults(), wipes(), ...pods.map(each => each.churn(stop))]);
     options.signal.throwIfAborted();
 
     log('mended: everything has to be right again');
     const violations: string[] = [];
     for (const [index, each] of pods.entries())
       await until(
-        () =>
-          each.tidy().then(
-            () => true,
-            () => false,
-          ),
+        () => succeeds(each.tidy()),
         () => `${machines[index]?.name} does not take back what is in doubt`,
         120_000,
       );
@@ -169,12 +166,9 @@ export async function runCampaign(options: CampaignOptions): Promise<CampaignRes
       for (const pod of each.running().keys())
         for (const other of pods.flatMap(list => [...list.running()])) {
           if (machine === undefined || other[0] === pod) continue;
-          const reached = await overlay
-            .sh(machine, `ip netns exec ${pod} busybox ping -c 2 -W 2 -q ${other[1]}`)
-            .then(
-              () => true,
-              () => false,
-            );
+          const reached = await succeeds(
+            overlay.sh(machine, `ip netns exec ${pod} busybox ping -c 2 -W 2 -q ${other[1]}`),
+          );
           counted('pairs of pods');
           if (!reached) violations.push(`${pod} does not reach ${other[0]} at ${other[1]}`);
         }

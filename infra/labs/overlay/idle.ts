@@ -13,7 +13,7 @@ import {parseArgs} from 'node:util';
 import {buildAgents} from '../../../image-build/steps/agents.ts';
 import {exec} from '../../../services/common/exec.ts';
 import {startLab} from '../../../test/cluster/support/lab.ts';
-import {startOverlayLab, until} from '../../../test/cluster/support/overlay-lab.ts';
+import {startOverlayLab, succeeds, until} from '../../../test/cluster/support/overlay-lab.ts';
 
 const {values} = parseArgs({options: {flanneld: {type: 'string'}, minutes: {type: 'string', default: '2'}}});
 if (values.flanneld === undefined)
@@ -96,12 +96,14 @@ try {
   const config = JSON.stringify({Network: '10.5.0.0/16', Backend: {Type: 'vxlan', Port: 8472}});
   await until(
     () =>
-      exec([...lab.enterHub, 'etcdctl', `--endpoints=${url}`, 'put', '/coreos.com/network/config', config], {
-        timeoutMs: 10_000,
-        env: {PATH: '/usr/bin:/bin', ETCDCTL_API: '3'},
-      }).then(
-        () => true,
-        () => false,
+      succeeds(
+        exec(
+          [...lab.enterHub, 'etcdctl', `--endpoints=${url}`, 'put', '/coreos.com/network/config', config],
+          {
+            timeoutMs: 10_000,
+            env: {PATH: '/usr/bin:/bin', ETCDCTL_API: '3'},
+          },
+        ),
       ),
     () => 'etcd does not answer',
   );
@@ -114,11 +116,7 @@ try {
       '-ip-masq',
     ]);
     await until(
-      () =>
-        overlay.sh(machine, 'test -s /run/flannel/subnet.env').then(
-          () => true,
-          () => false,
-        ),
+      () => succeeds(overlay.sh(machine, 'test -s /run/flannel/subnet.env')),
       () => `flanneld on ${machine.name} has no subnet`,
       60_000,
     );

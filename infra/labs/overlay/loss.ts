@@ -9,6 +9,7 @@ import {exec} from '../../../services/common/exec.ts';
 import {startLab, type LabMachine} from '../../../test/cluster/support/lab.ts';
 import {
   startOverlayLab,
+  succeeds,
   until,
   type OverlayLab,
   type Running,
@@ -49,22 +50,18 @@ try {
   for (const machine of [m1, m2])
     await until(
       () =>
-        overlay
-          .sh(machine, `echo '{"cniVersion":"1.1.0","name":"web"}' | env CNI_COMMAND=STATUS ${cniPlugin}`)
-          .then(
-            () => true,
-            () => false,
+        succeeds(
+          overlay.sh(
+            machine,
+            `echo '{"cniVersion":"1.1.0","name":"web"}' | env CNI_COMMAND=STATUS ${cniPlugin}`,
           ),
+        ),
       () => `${machine.name} does not know the network`,
     );
   await pod(overlay, m1, 'one');
   const to = await pod(overlay, m2, 'two');
   await until(
-    () =>
-      overlay.sh(m1, `ip netns exec one busybox ping -c 1 -W 1 ${to}`).then(
-        () => true,
-        () => false,
-      ),
+    () => succeeds(overlay.sh(m1, `ip netns exec one busybox ping -c 1 -W 1 ${to}`)),
     () => `${to} is not reached`,
   );
   const rules = `add table inet lab

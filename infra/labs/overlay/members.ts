@@ -1,9 +1,15 @@
-/** Three members of etcd, each on a machine of the lab of its own. */
+/** Three members of etcd, each on a machine of the lab of its own; clients need a certificate, as with any that is not on loopback. */
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
-import {rm} from 'node:fs/promises';
+import {rm, writeFile} from 'node:fs/promises';
 import {join} from 'node:path';
 import {exec} from '../../../services/common/exec.ts';
+import {
+  createCa,
+  createLeafKey,
+  loadSigner,
+  signLeaf,
+} from '../../../services/provisioner/enrolment/certificates.ts';
 import type {LabMachine} from '../../../test/cluster/support/lab.ts';
 
 export interface Member {
@@ -13,16 +19,49 @@ export interface Member {
   tell(signal: NodeJS.Signals): void;
 }
 
-export function membersOn(machines: readonly LabMachine[], folder: string): Member[] {
+/** Files of one certificate for members and clients alike, and of the CA that signed it. */
+export interface StoreTls {
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** Makes them in `folder`, good for an hour's campaign. */
+export async function makeStoreTls(machines: readonly LabMachine[], folder: string): Promise<StoreTls> {
+  const span = {notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 86_400_000)};
+  const ca = await createCa('campaign', span);
+  const {key, publicKey} = await createLeafKey();
+  const names = {dns: [], ip: machines.map(({address}) => address)};
+  const leaf = {commonName: 'campaign', publicKey, names, use: ['server', 'client'] as const, ...span};
+  const certificate = await signLeaf(await loadSigner(ca), leaf);
+  const files = {
+    ca: join(folder, 'ca.pem'),
+    certificate: join(folder, 'cert.pem'),
+    key: join(folder, 'key.pem'),
+  };
+  await writeFile(files.ca, ca.certificate);
+  await writeFile(files.certificate, certificate);
+  await writeFile(files.key, key, {mode: 0o600});
+  return files;
+}
+
+export const clientUrl = ({address}: LabMachine): string => `https://${address}:2379`;
+
+export function membersOn(machines: readonly LabMachine[], folder: string, tls: StoreTls): Member[] {
   const peers = machines.map(({name, address}) => `${name}=http://${address}:2380`).join(',');
-  return machines.map(({name, address, enter}) => {
+  return machines.map(machine => {
+    const {name, address, enter} = machine;
     let child: ChildProcess | undefined;
     const flags = {
       name,
       'data-dir': join(folder, name),
       'log-level': 'fatal',
-      'listen-client-urls': `http://${address}:2379`,
-      'advertise-client-urls': `http://${address}:2379`,
+      'listen-client-urls': clientUrl(machine),
+      'advertise-client-urls': clientUrl(machine),
+      'cert-file': tls.certificate,
+      'key-file': tls.key,
+      'trusted-ca-file': tls.ca,
+      'client-cert-auth': 'true',
       'listen-peer-urls': `http://${address}:2380`,
       'initial-advertise-peer-urls': `http://${address}:2380`,
       'initial-cluster': peers,
@@ -51,10 +90,15 @@ export function membersOn(machines: readonly LabMachine[], folder: string): Memb
 }
 
 /** Resolves when a majority answers. Throws when it does not for a minute. */
-export async function answers(machines: readonly LabMachine[], enterHub: readonly string[]): Promise<void> {
-  const endpoints = machines.map(({address}) => `http://${address}:2379`).join(',');
+export async function answers(
+  machines: readonly LabMachine[],
+  enterHub: readonly string[],
+  {ca, certificate, key}: StoreTls,
+): Promise<void> {
+  const endpoints = machines.map(clientUrl).join(',');
+  const tls = [`--cacert=${ca}`, `--cert=${certificate}`, `--key=${key}`];
   for (let left = 60; left > 0; left--) {
-    const argv = [...enterHub, 'etcdctl', `--endpoints=${endpoints}`, 'put', '/lab', 'x'];
+    const argv = [...enterHub, 'etcdctl', `--endpoints=${endpoints}`, ...tls, 'put', '/lab', 'x'];
     const done = await exec(argv, {timeoutMs: 10_000, env: {PATH: '/usr/bin:/bin', ETCDCTL_API: '3'}}).catch(
       () => undefined,
     );

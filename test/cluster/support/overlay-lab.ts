@@ -145,6 +145,14 @@ echo '${JSON.stringify(settings)}' > /etc/hawser/overlay.json
   };
 }
 
+/** Whether it succeeds; why not does not matter to who asks again. */
+export function succeeds(work: Promise<unknown>): Promise<boolean> {
+  return work.then(
+    () => true,
+    () => false,
+  );
+}
+
 /** Asks every 20 ms, for at most 30 s; how long it took, in ms. Throws with `why()` otherwise. */
 export async function until(
   holds: () => Promise<boolean>,
