@@ -1,4 +1,5 @@
 /** Runs inside namespaces of its own (`unshare --mount --net`): brings up networks, breaks them, and says what came of it. */
+import {setTimeout as delay} from 'node:timers/promises';
 import {exec} from '../../../services/common/exec.ts';
 import {kernelDataplane} from '../../../services/overlay-agent/adapters/kernel.ts';
 import {desiredFirewall, desiredNetworks} from '../../../services/overlay-agent/desired.ts';
@@ -39,6 +40,17 @@ const settle = async () => {
   return {rounds: 5, failures};
 };
 
+/** `ip netns del` returns before the kernel has taken the namespace apart; until then the VNI of its tunnel is taken. */
+const isApart = async ({vni, port: udp}: {vni: number; port: number}) => {
+  const probe = ['ip', 'link', 'add', 'probe', 'type', 'vxlan', 'id', String(vni), 'dstport', String(udp)];
+  for (let attempt = 0; attempt < 500; attempt++) {
+    const {code} = await exec(probe, {timeoutMs: 10_000, okCodes: [0, 2], env});
+    if (code === 0) return run('ip link del probe');
+    await delay(20);
+  }
+  throw new Error(`VNI ${vni} stays taken`);
+};
+
 const results: Record<string, unknown> = {};
 await run('ip netns add stranger');
 results['first'] = await settle();
@@ -67,6 +79,7 @@ for (const line of [
   'nft delete table inet hawser_overlay',
 ]) {
   await run(line);
+  if (line.startsWith('ip netns del')) await isApart({vni: db.vni, port: self.port});
   results[line] = await settle();
 }
 await kernel.removePort('hawser-100000', port);
