@@ -16,7 +16,15 @@ const Owner = Type.Object({pid: Type.Integer({minimum: 1}), started: Type.String
 
 const POLL_MS = 50;
 /** Hidden: a folder of locks may name each after what it guards. */
-const temporaryPrefix = '.new-';
+const UNLINKED = /^\.new-([1-9][0-9]*)-([^-]+)-/;
+
+/**
+ * Name of a file that is not linked yet. It says whose it is, since a process that is killed between making the file and
+ * writing it leaves an empty one.
+ */
+export function unlinkedName({pid, started}: ProcessIdentity): string {
+  return `.new-${pid}-${Buffer.from(started).toString('hex')}-${randomUUID()}`;
+}
 
 export interface LockWish {
   readonly path: string;
@@ -46,7 +54,7 @@ export async function takeLock(wish: LockWish): Promise<AsyncDisposable> {
 
 /** Creates `path` with its whole content in one step, so that no reader ever sees half an owner. */
 async function linkFile(path: string, owner: ProcessIdentity & {token: string}): Promise<boolean> {
-  const temporary = join(dirname(path), `${temporaryPrefix}${randomUUID()}`);
+  const temporary = join(dirname(path), unlinkedName(owner));
   await writeFile(temporary, JSON.stringify(owner), {mode: 0o600});
   try {
     await link(temporary, path);
@@ -92,10 +100,10 @@ async function removeStale(path: string, me: ProcessIdentity & {token: string}):
 /** Whoever was killed may have left a file that was not linked yet. */
 async function sweep(folder: string): Promise<void> {
   for (const entry of await readdir(folder)) {
-    if (!entry.startsWith(temporaryPrefix)) continue;
-    const owner = await readOwner(join(folder, entry));
-    const isWritten = owner !== undefined && owner.token !== '';
-    if (isWritten && !(await isAlive(owner))) await rm(join(folder, entry), {force: true});
+    const [, pid, started] = UNLINKED.exec(entry) ?? [];
+    if (pid === undefined || started === undefined) continue;
+    const owner = {pid: Number(pid), started: Buffer.from(started, 'hex').toString()};
+    if (!(await isAlive(owner))) await rm(join(folder, entry), {force: true});
   }
 }
 

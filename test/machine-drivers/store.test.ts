@@ -10,6 +10,8 @@ import {removeMachine} from '../../machine-drivers/lifecycle.ts';
 import {observeAll} from '../../machine-drivers/listing.ts';
 import {loadMachine} from '../../machine-drivers/machine.ts';
 import {takeLock} from '../../machine-drivers/store/lock.ts';
+import {ownIdentity} from '../../services/common/process-identity.ts';
+import {unlinkedName} from '../../services/common/process-lock.ts';
 import {openStore} from '../../machine-drivers/store/store.ts';
 import {FakeCloud, fakeDriver} from './support/fake-driver.ts';
 import {stubDeps, temporaryFolder} from './support/runtime.ts';
@@ -162,6 +164,17 @@ test('the lock of a killed process is void, also when its number lives on', asyn
   await writeFile(path, JSON.stringify({pid: process.pid, started: '1', token: 'x'}));
   await using _ = await takeLock(lockWish(path, 0));
   t.deepEqual(await readdir(folder), ['lock']);
+});
+
+test('what a process left that was killed while it took a lock goes with its lock; of a live one it stays', async t => {
+  const folder = await temporaryFolder(t);
+  const path = join(folder, 'lock');
+  const [killed, other] = [{pid: process.pid, started: '1'}, await ownIdentity()];
+  const theirs = unlinkedName(other);
+  for (const name of [unlinkedName(killed), theirs]) await writeFile(join(folder, name), '');
+  await writeFile(path, JSON.stringify({...killed, token: 'x'}));
+  await using _ = await takeLock(lockWish(path, 0));
+  t.deepEqual((await readdir(folder)).sort(), [theirs, 'lock'].sort());
 });
 
 test('many that find one void lock never hold it together', async t => {
